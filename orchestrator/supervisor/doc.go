@@ -1,0 +1,44 @@
+// Package supervisor is the inside of PID 1 of a context's container: it owns the kernel process, the unix socket that
+// bridges connect to, and the journal of events. What it speaks with the orchestrator is package kernel's
+// specification; this comment specifies what it speaks with a driver, our program around an interpreter.
+//
+// # A language
+//
+// An image holds /opt/cubby/supervisor and /opt/cubby/language.json:
+//
+//	{"name":"python","aliases":["py"],"adapter":"native","argv":["/usr/bin/python3","-I","/opt/cubby/driver.py"],
+//	 "env":{"MPLBACKEND":"…"},"cwd":"live"}
+//
+// # A driver
+//
+// The supervisor starts argv as the context's user, in a session of its own, with standard input from /dev/null and
+// file descriptor 3 as one end of a stream socketpair (the driver sets CLOEXEC and closes it in forked children).
+// Frames are JSON objects, one a line, UTF-8. Frames are accepted only from the pid that the supervisor started.
+//
+// The driver says once that it has booted:
+//
+//	{"type":"boot","version":"3.13.5"}
+//
+// Then it answers requests, one at a time:
+//
+//	{"op":"setup","cwd":"/home/user","env":{"A":"b"}}     → {"type":"ready"} or {"type":"failed","value":"No such directory: …"}
+//	{"op":"ping"}                                         → {"type":"pong"}
+//	{"op":"execute","id":"…","code":"…","env":{"A":"b"}}  → started, any number of results, at most one error, done
+//
+//	{"type":"started","count":3}
+//	{"type":"result","data":{"text/plain":"1","image/png":"<base64>","application/json":{…}},"main":true}
+//	{"type":"error","name":"ValueError","value":"…","traceback":"…"}
+//	{"type":"done"}
+//
+// Two file descriptors come with each execute as SCM_RIGHTS, on the first bytes of its frame: the write ends of the
+// pipes for its standard output and standard error. The driver makes them 1 and 2 (dup2) and flushes what its language
+// buffers before it sends a result, an error or done. What a thread or task started by an earlier execution prints
+// should go to that execution's pipe; the driver keeps duplicates for that, at most 64 pairs.
+//
+// A cwd under /home/user that is missing is created by the driver, as the user; any other that is no directory fails.
+// The environment of an execute holds for that execution and is then restored exactly; that of a setup stays.
+//
+// An interrupt is SIGINT to the process group. The driver turns it into the language's own interruption while user code
+// runs and ignores it otherwise; the execution then ends with an error and done. After an execution that was sent a
+// SIGINT, the supervisor pings and waits for the pong before the next execute, so that a late signal cannot hit it.
+package supervisor
