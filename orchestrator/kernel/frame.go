@@ -232,6 +232,9 @@ func (r *Reader) line() ([]byte, error) {
 		}
 		line, err = r.lines.ReadSlice('\n')
 	}
+	if len(long)+len(line) > MaxFrame {
+		return nil, ErrFrameTooLarge
+	}
 	if err == nil {
 		return append(long, line...), nil
 	}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cubby/images"
+	"cubby/orchestrator"
+)
+
+// runOptions are the flags of cubby run.
+type runOptions struct {
+	source   source
+	language string
+	cwd      string
+	env      []string
+	timeout  time.Duration
+	raw      bool
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var o runOptions
+	cmd := &cobra.Command{
+		Use:   "run [flags] (-c CODE | FILE | -)",
+		Short: "Run code once, in a container of its own, without a server",
+		Long: `Run code once, in a container of its own, without a server. Output streams as it comes; results are printed as text.
+Nothing stays behind. The first Ctrl-C interrupts the code, a second one leaves at once; the container then ends by itself.
+
+Exit codes: 0; 1 where the code failed; 125 where cubby or the container engine did.`,
+		Example: `  cubby run -c 'print(1 + 1)'
+  cubby run script.py
+  echo 'import sys; sys.version' | cubby run -
+  cubby run --timeout 10s --network internet -c '!pip install cowsay'`,
+		Args: arguments(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			code, err := o.source.read(cmd, args, a.stdin)
+			if err != nil {
+				return err
+			}
+			return a.runOnce(cmd.Context(), code, o)
+		},
+	}
+	o.source.flag(cmd)
+	cmd.Flags().StringVarP(&o.language, "language", "l", orchestrator.DefaultLanguage, "language of the code")
+	cmd.Flags().StringVar(&o.cwd, "cwd", orchestrator.DefaultCwd, "working directory in the container")
+	cmd.Flags().StringArrayVarP(&o.env, "env", "e", nil, "environment variable NAME=VALUE, any number of times")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "deadline of the code (default: none)")
+	cmd.Flags().BoolVar(&o.raw, "raw", false, "let control characters through to the terminal")
+	a.take(cmd, engineSettings...)
+	a.take(cmd, containerSettings...)
+	a.take(cmd, "log-level")
+	return cmd
+}
+
+// runOnce runs the code and ends as it did.
+func (a *app) runOnce(ctx context.Context, code string, o runOptions) error {
+	variables, err := parseEnv(o.env)
+	if err != nil {
+		return err
+	}
+	language, err := orchestrator.LookupLanguage(images.Languages(), o.language)
+	if err != nil {
+		return err
+	}
+	engine, err := a.connect(ctx, &a.config, "run", a.logger())
+	if err != nil {
+		return err
+	}
+	image, err := a.images(engine).Image(ctx, language)
+	if err != nil {
+		return err
+	}
+	c := a.console(o.raw)
+	err = orchestrator.RunOnce(ctx, engine, orchestrator.OnceRequest{
+		Image: image, Code: code, Cwd: o.cwd, Env: variables, Timeout: o.timeout,
+		Limits: a.config.Limits(), Network: orchestrator.Network(a.config.Network),
+	}, c.show)
+	if err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	return c.outcome()
+}
+
+// parseEnv reads NAME=VALUE pairs.
+func parseEnv(pairs []string) (map[string]string, error) {
+	variables := map[string]string{}
+	for _, pair := range pairs {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("environment variable %q is not NAME=VALUE", pair)
+		}
+		variables[name] = value
+	}
+	return variables, nil
+}

@@ -1,0 +1,266 @@
+package orchestrator
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+
+	"cubby/orchestrator/kernel"
+	"cubby/orchestrator/store"
+)
+
+// parallelAdoptions is how many containers are looked into at once.
+const parallelAdoptions = 8
+
+// claimant is a container that runs and says which context it serves.
+type claimant struct {
+	Container
+	conn   *kernel.Conn
+	events *relay
+}
+
+// relay is the handler of a connection whose session is not known yet. Nothing of interest arrives before: a supervisor
+// sends an execution's events only to a connection that asked for them, and its hello says whether the kernel lives.
+type relay struct{ to atomic.Pointer[func(Event)] }
+
+func (r *relay) handle(ev Event) {
+	if to := r.to.Load(); to != nil {
+		(*to)(ev)
+	}
+}
+
+// dismiss closes the connections of containers that serve no context any more, and removes them.
+func (m *Manager) dismiss(claimants []claimant) {
+	for _, c := range claimants {
+		_ = c.conn.Close()
+		m.removeLater(c.ID)
+	}
+}
+
+// Adopt takes over what an earlier server has left: contexts whose containers live go on with their variables, those
+// whose containers are gone are listed as lost, unfinished creations and removals are cleaned up. It is called once,
+// before anything else. Containers of ours that no record knows are adopted when they are claimed; others are left
+// alone, since unknown is not ours to remove.
+func (m *Manager) Adopt(ctx context.Context) error {
+	records, err := m.Store.Contexts()
+	if err != nil {
+		return fmt.Errorf("read contexts: %w", err)
+	}
+	containers, err := m.Engine.List(ctx)
+	if err != nil {
+		return fmt.Errorf("list containers: %w", err)
+	}
+	if err := m.openSandbox(ctx, containers); err != nil {
+		return err
+	}
+	if aside := m.Store.SetAside(); aside != "" {
+		m.log.Warn("the store was unreadable and is rebuilt from the engine; nothing is removed", "set_aside", aside)
+	}
+	claims := m.interview(ctx, containers)
+	byName := map[string]Container{}
+	for _, c := range containers {
+		byName[c.Name] = c
+	}
+	known := map[string]bool{}
+	var group multierror.Group
+	for _, record := range records {
+		known[record.ID] = true
+		group.Go(func() error { return m.settle(ctx, record, byName, claims[record.ID]) })
+	}
+	for id, found := range claims {
+		if !known[id] {
+			group.Go(func() error { return m.adoptUnknown(ctx, id, found) })
+		}
+	}
+	return group.Wait().ErrorOrNil()
+}
+
+// interview asks every container that runs which context it serves, and returns the answers by context.
+func (m *Manager) interview(ctx context.Context, containers []Container) map[string][]claimant {
+	var (
+		mu     sync.Mutex
+		claims = map[string][]claimant{}
+		places = make(chan struct{}, parallelAdoptions)
+		asking sync.WaitGroup
+	)
+	for _, c := range containers {
+		if c.State != ContainerRunning || c.Finished {
+			continue
+		}
+		asking.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			attaching, cancel := context.WithTimeout(ctx, attachPatience)
+			defer cancel()
+			events := &relay{}
+			conn, err := connect(attaching, m.Engine, c.ID, events.handle)
+			if err != nil {
+				m.log.Warn("container does not answer", "container", c.Name, "error", err)
+				return
+			}
+			hello := conn.Hello()
+			if !hello.Claimed || hello.Meta["instance"] != m.Store.Instance() {
+				_ = conn.Close()
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			id := hello.Meta["id"]
+			claims[id] = append(claims[id], claimant{Container: c, conn: conn, events: events})
+		})
+	}
+	asking.Wait()
+	return claims
+}
+
+// settle brings one record and what the engine holds together again.
+func (m *Manager) settle(ctx context.Context, r store.Context, byName map[string]Container, found []claimant) error {
+	best, rest := highest(found)
+	if r.Removing || !r.Ready {
+		m.dismiss(found)
+		return m.finishUnready(ctx, r, byName)
+	}
+	m.dismiss(rest)
+	if r.Next != nil && (best == nil || best.Name != r.Next.Name) {
+		m.removeLater(byName[r.Next.Name].ID) // it was brought up for a restart that was not carried out
+	}
+	s := newSession(m, r, StateStarting)
+	if err := s.lock(ctx); err != nil {
+		return err
+	}
+	defer s.unlock()
+	m.list(s)
+	if best != nil {
+		return s.resume(*best)
+	}
+	c, there := byName[r.Container.Name]
+	switch {
+	case there && !c.Finished && c.State != ContainerExited: // it did not answer yet, or is paused
+		s.runsIn(c)
+		m.inBackground(func(ctx context.Context) { s.reach(ctx, nil) })
+		return nil
+	case r.Failed != "":
+		return s.fail(r.Failed)
+	case r.Lost != "":
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.setState(StateLost)
+		return nil
+	}
+	s.container = c.ID
+	return s.lose(cmp.Or(c.Reason, "its container was removed while no server ran"))
+}
+
+// finishUnready ends a creation that was never acknowledged, or a removal.
+func (m *Manager) finishUnready(ctx context.Context, r store.Context, byName map[string]Container) error {
+	names := []string{r.Container.Name}
+	if r.Next != nil {
+		names = append(names, r.Next.Name)
+	}
+	var failed error
+	for _, name := range names {
+		if c, ok := byName[name]; ok {
+			failed = errors.Join(failed, m.Engine.Remove(ctx, c.ID))
+		}
+	}
+	if failed != nil {
+		return fmt.Errorf("finish the removal of context %s: %w", r.ID, failed)
+	}
+	return m.Store.DeleteContext(r.ID)
+}
+
+// highest returns the claimant of the highest generation, and the others.
+func highest(found []claimant) (best *claimant, rest []claimant) {
+	for _, c := range found {
+		switch {
+		case best == nil:
+			best = &c
+		case c.generation() > best.generation():
+			rest, best = append(rest, *best), &c
+		default:
+			rest = append(rest, c)
+		}
+	}
+	return best, rest
+}
+
+func (c claimant) generation() int { return c.conn.Hello().Generation }
+
+// resume takes over a container that lives. The caller holds the lifecycle lock.
+func (s *session) resume(c claimant) error {
+	err := s.put(func(r *store.Context) {
+		if r.Next != nil && r.Next.Name == c.Name {
+			r.Container = *r.Next
+		}
+		r.Container.Name, r.Next = c.Name, nil
+		if c.generation() > r.Generation {
+			r.Generation, r.Lost, r.Failed = c.generation(), "", ""
+		}
+	})
+	if err != nil {
+		return errors.Join(err, c.conn.Close())
+	}
+	s.runsIn(c.Container)
+	handler := s.handler(s.record.Container)
+	c.events.to.Store(&handler)
+	s.adoptExecutions(c.conn.Hello())
+	s.takeOver(c.conn, s.record.Container)
+	return nil
+}
+
+// runsIn makes a container the session's; executions that arrive before there is a connection wait for it.
+func (s *session) runsIn(c Container) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.container, s.image = c.ID, Image{ID: c.Image}
+	s.setState(StateReady)
+}
+
+// adoptExecutions takes note of what already runs, so that the context is busy until it ends.
+func (s *session) adoptExecutions(hello kernel.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range hello.Executions {
+		if e.State == kernel.ExecutionDone {
+			continue
+		}
+		r := &running{request: kernel.Request{Op: kernel.OpResume, ID: e.ID}}
+		r.Execution = NewExecution(e.ID, s.record.ID, s.record.Generation, nil, func() { s.interrupt(r) })
+		s.executions = append(s.executions, r)
+	}
+}
+
+// adoptUnknown makes a record for a container that is claimed and ours, but that the store does not know.
+func (m *Manager) adoptUnknown(ctx context.Context, id string, found []claimant) error {
+	best, rest := highest(found)
+	m.dismiss(rest)
+	meta := best.conn.Hello().Meta
+	born, err := time.Parse(time.RFC3339Nano, meta["created_at"])
+	if err != nil {
+		born = best.CreatedAt
+	}
+	s := newSession(m, store.Context{
+		ID: id, Language: meta["language"], Cwd: meta["cwd"], Sandbox: meta["sandbox"], Default: meta["default"] == "true",
+		CreatedAt: born, Generation: best.generation(), Container: store.Container{Name: best.Name}, Ready: true,
+	}, StateStarting)
+	if err := s.lock(ctx); err != nil {
+		return err
+	}
+	defer s.unlock()
+	m.list(s)
+	m.log.Info("container adopted that no record knew", "context", id, "container", best.Name)
+	return s.resume(*best)
+}
+
+// list makes a session known.
+func (m *Manager) list(s *session) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sessions[s.record.ID] = s
+}

@@ -1,0 +1,162 @@
+package orchestrator
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"cubby/orchestrator/store"
+)
+
+// Create makes a context and returns it once it answers. When it fails, or ctx ends first, nothing stays behind.
+// Errors: ErrUnknownLanguage, ErrInvalid (the cwd, the environment), ErrCapacity, ErrImageMissing, ErrEngine.
+func (m *Manager) Create(ctx context.Context, req CreateRequest) (CodeContext, error) {
+	s, err := m.create(ctx, req, false)
+	if err != nil {
+		return CodeContext{}, err
+	}
+	return s.describe(), nil
+}
+
+func (m *Manager) create(ctx context.Context, req CreateRequest, isDefault bool) (*session, error) {
+	language, err := m.language(req.Language)
+	if err != nil {
+		return nil, err
+	}
+	cwd := cmp.Or(req.Cwd, DefaultCwd)
+	if err := errors.Join(validateCwd(cwd), validateEnv(req.Env)); err != nil {
+		return nil, err
+	}
+	if err := m.reserve(); err != nil {
+		return nil, err
+	}
+	s := newSession(m, store.Context{
+		ID: strings.ToLower(rand.Text()), Language: language, Cwd: cwd, Env: req.Env, Sandbox: DefaultSandbox,
+		Default: isDefault, CreatedAt: time.Now().UTC(), Generation: 1, Container: m.newContainer(),
+	}, StateStarting)
+	// The engine's calls are not cut short: an engine that was told to create does so, whoever hangs up. The client's
+	// leaving is looked at after each step, and what has been made by then is removed.
+	err = m.establish(context.WithoutCancel(ctx), s, ctx.Done())
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.creating--
+	if err != nil {
+		return nil, fmt.Errorf("create context: %w", err)
+	}
+	m.sessions[s.record.ID] = s
+	return s, nil
+}
+
+// reserve holds a place for one more context. Count and reservation are one step, so no storm gets past the limit.
+func (m *Manager) reserve() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.sessions)+m.creating >= m.MaxContexts {
+		return fmt.Errorf("%w: this server has %d contexts; remove one", ErrCapacity, m.MaxContexts)
+	}
+	m.creating++
+	return nil
+}
+
+// errAbandoned says that whoever asked for a context has left.
+var errAbandoned = errors.New("the client has left")
+
+// establish brings a new session to life, or takes back all that it began.
+func (m *Manager) establish(ctx context.Context, s *session, left <-chan struct{}) (err error) {
+	if err := s.lock(ctx); err != nil { // a kernel that dies at once waits for this to be over
+		return err
+	}
+	defer s.unlock()
+	if err := m.Store.PutContext(s.record); err != nil {
+		return err
+	}
+	var made up
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.abandon(ctx, s, made))
+		}
+	}()
+	if gone(left) {
+		return errAbandoned
+	}
+	if made, err = m.bringUp(ctx, s.record.Language, s.record.Container, s.handler(s.record.Container)); err != nil {
+		return err
+	}
+	if gone(left) {
+		return errAbandoned
+	}
+	if err := s.claim(ctx, made.conn, s.record.Container, s.record.Generation); err != nil {
+		return err
+	}
+	if gone(left) {
+		return errAbandoned
+	}
+	if err := s.put(func(r *store.Context) { r.Ready = true }); err != nil {
+		return err
+	}
+	s.adoptUp(made)
+	return nil
+}
+
+// adoptUp makes a container that answers the session's, and the session ready.
+func (s *session) adoptUp(made up) {
+	s.mu.Lock()
+	s.container, s.image = made.container, made.image
+	s.setState(StateReady)
+	s.mu.Unlock()
+	s.useConn(made.conn)
+}
+
+// abandon removes what a failed creation has left.
+func (m *Manager) abandon(ctx context.Context, s *session, made up) error {
+	ctx, cancel := context.WithTimeout(ctx, cleanUpTimeout)
+	defer cancel()
+	s.mu.Lock()
+	s.removed = true
+	s.mu.Unlock()
+	if made.conn != nil {
+		_ = made.conn.Close()
+	}
+	if made.container != "" {
+		if err := m.Engine.Remove(ctx, made.container); err != nil {
+			return err // the record stays, and the next start finishes this
+		}
+	}
+	return m.Store.DeleteContext(s.record.ID)
+}
+
+func gone(left <-chan struct{}) bool {
+	select {
+	case <-left:
+		return true
+	default:
+		return false
+	}
+}
+
+// defaultContext returns a language's default context, creating it when there is none.
+func (m *Manager) defaultContext(ctx context.Context, name string) (*session, error) {
+	language, err := m.language(name)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case m.defaults[language] <- struct{}{}:
+		defer func() { <-m.defaults[language] }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	for _, s := range m.all() {
+		s.mu.Lock()
+		found := s.record.Default && s.record.Language == language
+		s.mu.Unlock()
+		if found {
+			return s, nil
+		}
+	}
+	return m.create(ctx, CreateRequest{Language: language}, true)
+}

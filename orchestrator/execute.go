@@ -1,0 +1,175 @@
+package orchestrator
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"cubby/orchestrator/kernel"
+	"cubby/orchestrator/store"
+)
+
+// Execute starts an execution, behind those that the context already has. The error is nil as soon as the execution is
+// accepted; how it ends is its done. ctx bounds the wait for acceptance only: an execution outlives the request that
+// started it unless somebody interrupts it.
+//
+// Errors: ErrNotFound, ErrUnknownLanguage, ErrInvalid, ErrTooLarge, ErrCapacity (too many wait), ErrConflict (a failed
+// context), and those of Create where a default context has to be made.
+func (m *Manager) Execute(ctx context.Context, req ExecuteRequest) (*Execution, error) {
+	if err := validateExecute(req, m.MaxTimeout); err != nil {
+		return nil, err
+	}
+	s, err := m.target(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	defer s.enter()()
+	return s.execute(ctx, req)
+}
+
+// target returns the context that a request means.
+func (m *Manager) target(ctx context.Context, req ExecuteRequest) (*session, error) {
+	if req.Context != "" {
+		return m.session(req.Context)
+	}
+	return m.defaultContext(ctx, req.Language)
+}
+
+// execute waits until the context takes executions, and sends the request.
+func (s *session) execute(ctx context.Context, req ExecuteRequest) (*Execution, error) {
+	for {
+		s.mu.Lock()
+		state, changed, record, removed := s.state, s.changed, s.record, s.removed
+		s.mu.Unlock()
+		switch {
+		case removed:
+			return nil, fmt.Errorf("context %s %w", record.ID, ErrNotFound)
+		case state == StateFailed:
+			return nil, fmt.Errorf("%w: context %s is failed (%s); restart or remove it", ErrConflict, record.ID, record.Failed)
+		case record.Untold != "":
+			if told, err := s.tell(ctx); told != nil || err != nil {
+				return told, err
+			}
+		case state == StateLost:
+			if err := s.revive(ctx); err != nil {
+				return nil, err
+			}
+		case state == StateReady:
+			if e, err := s.send(req); e != nil || err != nil {
+				return e, err
+			}
+		default:
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return nil, fmt.Errorf("wait for context %s: %w", record.ID, ctx.Err())
+			}
+		}
+	}
+}
+
+// send puts an execution on the wire. It returns nothing when the context is no longer ready.
+func (s *session) send(req ExecuteRequest) (*Execution, error) {
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	s.mu.Lock()
+	if s.state != StateReady || s.removed {
+		s.mu.Unlock()
+		return nil, nil
+	}
+	if len(s.executions) > kernel.QueueLength {
+		s.mu.Unlock()
+		return nil, fmt.Errorf("%w: %d executions already wait in context %s", ErrCapacity, kernel.QueueLength, s.record.ID)
+	}
+	r := s.newRunning(req)
+	s.executions = append(s.executions, r)
+	conn := s.conn
+	s.mu.Unlock()
+	if conn == nil { // it is being replaced, and its successor sends this
+		return r.Execution, nil
+	}
+	if err := conn.Send(r.request); errors.Is(err, kernel.ErrFrameTooLarge) {
+		s.mu.Lock()
+		s.executions = slices.DeleteFunc(s.executions, func(other *running) bool { return other == r })
+		s.mu.Unlock()
+		return nil, fmt.Errorf("%w: code and environment, encoded: %w", ErrTooLarge, err)
+	}
+	return r.Execution, nil
+}
+
+// newRunning returns an execution of this session. The caller holds mu.
+func (s *session) newRunning(req ExecuteRequest) *running {
+	id := newExecutionID()
+	r := &running{request: kernel.Request{
+		Op: kernel.OpExecute, ID: id, Code: req.Code, Env: req.Env, TimeoutMS: req.Timeout.Milliseconds(),
+	}}
+	r.Execution = NewExecution(id, s.record.ID, s.record.Generation,
+		func(seq uint64) { s.notify(kernel.Request{Op: kernel.OpAck, ID: id, Seq: seq}) },
+		func() { s.interrupt(r) })
+	return r
+}
+
+func newExecutionID() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() }
+
+// notify sends a request that has no reply, where there is a connection.
+func (s *session) notify(req kernel.Request) {
+	s.mu.Lock()
+	conn := s.conn
+	s.mu.Unlock()
+	if conn != nil {
+		_ = conn.Send(req) // a broken connection is noticed by the watch
+	}
+}
+
+// interrupt asks the supervisor to end an execution, now and on every later connection.
+func (s *session) interrupt(r *running) {
+	s.sending.Lock() // not between the execute and its repetition
+	defer s.sending.Unlock()
+	r.interrupted = true
+	s.notify(kernel.Request{Op: kernel.OpInterrupt, ID: r.ID})
+}
+
+// Interrupt asks for the end of everything that runs or waits in a context. It returns at once; the executions' dones
+// say how it went. A context in which nothing runs is left alone.
+func (m *Manager) Interrupt(_ context.Context, id string) error {
+	s, err := m.session(id)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	running := slices.Clone(s.executions)
+	s.mu.Unlock()
+	for _, r := range slices.Backward(running) { // the waiting ones first, so that none of them starts
+		s.interrupt(r)
+	}
+	return nil
+}
+
+// tell ends an execution unrun, because state was lost that nobody has been told of. It returns nothing when somebody
+// else was told meanwhile.
+func (s *session) tell(ctx context.Context) (*Execution, error) {
+	if err := s.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer s.unlock()
+	s.mu.Lock()
+	record := s.record
+	s.mu.Unlock()
+	if record.Untold == "" {
+		return nil, nil
+	}
+	if err := s.put(func(r *store.Context) { r.Untold = "" }); err != nil {
+		return nil, err
+	}
+	e := NewExecution(newExecutionID(), record.ID, record.Generation, nil, nil)
+	e.Deliver(Event{
+		ID: e.ID, Type: kernel.TypeDone, Time: time.Now(), Ending: kernel.EndingLost, State: kernel.StateLost,
+		Value: fmt.Sprintf("the variables of this context are lost: %s. This code was not run; the next will be", record.Untold),
+	})
+	return e, nil
+}

@@ -1,0 +1,96 @@
+package orchestrator
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+
+	"cubby/orchestrator/kernel"
+	"cubby/orchestrator/store"
+)
+
+// Remove ends a context for good and returns when its container is gone. Executions under way end as removed. Once the
+// removal has begun the id is unknown to everybody else; where the engine does not carry it out, it is tried again in
+// the background and, after a crash, by the next start. Errors: ErrNotFound, ErrEngine.
+func (m *Manager) Remove(ctx context.Context, id string) error {
+	s, err := m.session(id)
+	if err != nil {
+		return err
+	}
+	if err := s.lock(ctx); err != nil {
+		return fmt.Errorf("remove context %s: %w", id, err)
+	}
+	defer s.unlock()
+	if s.isRemoved() {
+		return fmt.Errorf("context %s %w", id, ErrNotFound)
+	}
+	if err := s.put(func(r *store.Context) { r.Removing = true }); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.removed = true
+	s.setState(s.state) // wake who waits for it to become ready
+	container := s.container
+	s.mu.Unlock()
+	m.mu.Lock()
+	delete(m.sessions, id)
+	m.creating++ // its place stays taken until the container is gone
+	m.mu.Unlock()
+	s.dropConn()
+	s.endExecutions(kernel.EndingRemoved, "the context was removed")
+
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
+	defer cancel()
+	if err := m.finishRemoval(ctx, id, container); err != nil {
+		m.inBackground(func(ctx context.Context) {
+			_ = m.persist(ctx, func(ctx context.Context) error { return m.finishRemoval(ctx, id, container) })
+		})
+		return fmt.Errorf("remove context %s (it is tried again): %w", id, err)
+	}
+	return nil
+}
+
+// finishRemoval removes the container and then the record, and gives the place back.
+func (m *Manager) finishRemoval(ctx context.Context, id, container string) error {
+	if container != "" {
+		if err := m.Engine.Remove(ctx, container); err != nil {
+			return err
+		}
+	}
+	if err := m.Store.DeleteContext(id); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	m.creating--
+	m.mu.Unlock()
+	return nil
+}
+
+// RemoveAll removes every context.
+func (m *Manager) RemoveAll(ctx context.Context) error {
+	var group multierror.Group
+	for _, s := range m.all() {
+		group.Go(func() error { return m.Remove(ctx, s.describe().ID) })
+	}
+	return group.Wait().ErrorOrNil()
+}
+
+// persist repeats f, ever more slowly, until it succeeds or ctx ends. The first try is made even when ctx has ended, so
+// that a shutdown still removes what it can.
+func (m *Manager) persist(ctx context.Context, f func(ctx context.Context) error) error {
+	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+		trying, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
+		err := f(trying)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+const (
+	// reapEvery is how often the reaper looks for idle contexts.
+	reapEvery = 5 * time.Second
+	// watchAgain is the pause before a broken stream of engine events is opened again.
+	watchAgain = time.Second
+)
+
+// Run reaps and watches until ctx ends. Then it closes all connections, waits for what is under way, and returns; the
+// containers run on, to be adopted by the next server.
+func (m *Manager) Run(ctx context.Context) error {
+	m.inBackground(func(ctx context.Context) { every(ctx, reapEvery, m.reap) })
+	m.inBackground(func(ctx context.Context) {
+		every(ctx, watchAgain, func(ctx context.Context) {
+			if err := m.Engine.Watch(ctx, m.ended); err != nil && ctx.Err() == nil {
+				m.log.Warn("engine events interrupted", "error", err)
+			}
+		})
+	})
+	<-ctx.Done()
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	m.end()
+	m.tasks.Wait()
+	return context.Cause(ctx)
+}
+
+// every calls f at once and then again after each period, until ctx ends.
+func every(ctx context.Context, period time.Duration, f func(ctx context.Context)) {
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		f(ctx)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// reap removes the contexts that nobody has used for IdleTimeout.
+func (m *Manager) reap(ctx context.Context) {
+	if m.IdleTimeout <= 0 {
+		return
+	}
+	now := time.Now()
+	for _, s := range m.all() {
+		if s.idleFor(now) < m.IdleTimeout {
+			continue
+		}
+		id := s.describe().ID
+		if err := m.Remove(ctx, id); err != nil && !errors.Is(err, ErrNotFound) {
+			m.log.Warn("idle context not removed", "context", id, "error", err)
+			continue
+		}
+		m.log.Info("idle context removed", "context", id)
+	}
+}
+
+// ended is told by the engine that a container has ended. The connection would notice as well, later: it is closed, so
+// that its watch looks at once.
+func (m *Manager) ended(ev ContainerEvent) {
+	for _, s := range m.all() {
+		s.mu.Lock()
+		conn, mine := s.conn, s.container == ev.ID
+		s.mu.Unlock()
+		if mine && conn != nil {
+			m.log.Info("container ended", "container", ev.ID, "reason", ev.Reason)
+			_ = conn.Close()
+		}
+	}
+}

@@ -1,0 +1,227 @@
+package orchestrator
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"cubby/orchestrator/kernel"
+	"cubby/orchestrator/store"
+)
+
+// session is the manager's private record of a context: what is intended (its record), what runs (container and
+// connection), and the executions under way.
+//
+// Two locks. lifecycle is held by whoever replaces or removes the container, across engine calls. mu guards the fields
+// below it, never across I/O. Order: lifecycle, then the manager's mu, then mu.
+type session struct {
+	m         *Manager
+	lifecycle chan struct{} // capacity 1
+
+	// sending keeps the order of executions on the wire that of the list. Held for a write to the bridge, which is
+	// always read. Taken before mu.
+	sending sync.Mutex
+
+	mu         sync.Mutex
+	record     store.Context
+	state      State
+	changed    chan struct{} // closed, and replaced, when state changes
+	image      Image
+	container  string
+	conn       *kernel.Conn // nil while there is none
+	executions []*running   // in the order in which they were sent
+	removed    bool
+	inside     int       // requests that use the context now
+	lastUsed   time.Time // when the last of them left
+	deaths     []time.Time
+	lossTold   bool // an execution has said that the kernel's state is lost
+}
+
+// running is an execution under way, with what repeats it on a new connection.
+type running struct {
+	*Execution
+	request     kernel.Request
+	interrupted bool
+}
+
+func newSession(m *Manager, record store.Context, state State) *session {
+	return &session{
+		m: m, record: record, state: state, lastUsed: time.Now(),
+		lifecycle: make(chan struct{}, 1), changed: make(chan struct{}),
+	}
+}
+
+// lock takes the lifecycle lock, or gives up with ctx.
+func (s *session) lock(ctx context.Context) error {
+	select {
+	case s.lifecycle <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *session) unlock() { <-s.lifecycle }
+
+// describe returns the context as the world sees it.
+func (s *session) describe() CodeContext {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cc := CodeContext{
+		ID: s.record.ID, Language: s.record.Language, Cwd: s.record.Cwd, Sandbox: s.record.Sandbox,
+		CreatedAt: s.record.CreatedAt, LastUsedAt: s.lastUsed, Generation: s.record.Generation,
+		State: s.state, Image: s.image, Container: s.container, Limits: s.m.Limits, Network: s.m.Network,
+	}
+	switch s.state {
+	case StateReady:
+		if len(s.executions) > 0 {
+			cc.State = StateBusy
+		}
+	case StateFailed:
+		cc.Reason = s.record.Failed
+	case StateLost:
+		cc.Reason = s.record.Lost
+	}
+	return cc
+}
+
+// setState moves the session on and wakes who waits for that. The caller holds mu.
+func (s *session) setState(state State) {
+	s.state = state
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// put writes a changed record to the store, and takes it over when it is on disk. The caller holds the lifecycle lock.
+func (s *session) put(change func(*store.Context)) error {
+	s.mu.Lock()
+	record := s.record
+	s.mu.Unlock()
+	change(&record)
+	if err := s.m.Store.PutContext(record); err != nil {
+		return fmt.Errorf("context %s: %w", record.ID, err)
+	}
+	s.mu.Lock()
+	s.record = record
+	s.mu.Unlock()
+	return nil
+}
+
+// enter notes that a request uses the context; the returned function, that it has left.
+func (s *session) enter() func() {
+	s.mu.Lock()
+	s.inside++
+	s.mu.Unlock()
+	return sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.inside--
+		s.lastUsed = time.Now()
+	})
+}
+
+// idleFor is how long nobody has used the context; 0 while somebody does.
+func (s *session) idleFor(now time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inside > 0 || len(s.executions) > 0 || s.state == StateRestarting {
+		return 0
+	}
+	return now.Sub(s.lastUsed)
+}
+
+// handler returns what takes the events of one container.
+func (s *session) handler(c store.Container) func(Event) {
+	return func(ev Event) {
+		if ev.Type == kernel.TypeExited {
+			s.m.inBackground(func(ctx context.Context) { s.kernelDied(ctx, c.Name, ev.Value) })
+			return
+		}
+		s.deliver(ev)
+	}
+}
+
+// deliver takes one event of an execution. It is called by a connection's reader and does not block.
+func (s *session) deliver(ev Event) {
+	if ev.Type == kernel.TypeRefused { // a queue longer than ours, or a kernel that died before the request came
+		ev.Type, ev.Ending, ev.State = kernel.TypeDone, kernel.EndingLost, kernel.StateUnknown
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(s.executions, func(r *running) bool { return r.ID == ev.ID })
+	if i < 0 {
+		return // late output of a finished execution
+	}
+	s.executions[i].Deliver(ev)
+	if ev.Type == kernel.TypeDone {
+		s.executions = slices.Delete(s.executions, i, i+1)
+		s.lastUsed = time.Now()
+		switch ev.State {
+		case kernel.StatePreserved:
+			s.deaths = nil
+		case kernel.StateLost:
+			s.lossTold = true
+		}
+	}
+}
+
+// endExecutions writes the done of every execution under way, which the supervisor cannot or must not, and returns how
+// many there were. The caller has made sure that no connection delivers any more.
+func (s *session) endExecutions(ending kernel.Ending, why string) int {
+	s.mu.Lock()
+	ended := s.executions
+	s.executions = nil
+	s.lastUsed = time.Now()
+	s.mu.Unlock()
+	for _, r := range ended {
+		r.Deliver(Event{
+			ID: r.ID, Type: kernel.TypeDone, Time: time.Now(), Ending: ending, State: kernel.StateLost, Value: why,
+		})
+	}
+	return len(ended)
+}
+
+// dropConn takes the connection away, so that nothing is delivered or sent any more.
+func (s *session) dropConn() *kernel.Conn {
+	s.mu.Lock()
+	conn := s.conn
+	s.conn = nil
+	s.mu.Unlock()
+	if conn != nil {
+		_ = conn.Close()
+	}
+	return conn
+}
+
+// useConn makes conn the session's connection, repeats on it the executions under way (a supervisor that knows them
+// resumes), and watches it.
+func (s *session) useConn(conn *kernel.Conn) {
+	s.sending.Lock()
+	s.mu.Lock()
+	s.conn = conn
+	repeat := slices.Clone(s.executions)
+	s.mu.Unlock()
+	for _, r := range repeat { // a connection that breaks meanwhile is noticed by the watch
+		r.request.After = r.seen()
+		_ = conn.Send(r.request)
+		if r.interrupted {
+			_ = conn.Send(kernel.Request{Op: kernel.OpInterrupt, ID: r.ID})
+		}
+	}
+	s.sending.Unlock()
+	s.m.inBackground(func(ctx context.Context) { s.watch(ctx, conn) })
+}
+
+// metaOf is what a supervisor tells whoever attaches later: enough to rebuild the record.
+func metaOf(record store.Context, instance string) map[string]string {
+	meta := map[string]string{
+		"instance": instance, "id": record.ID, "language": record.Language, "cwd": record.Cwd, "sandbox": record.Sandbox,
+		"created_at": record.CreatedAt.Format(time.RFC3339Nano),
+	}
+	if record.Default {
+		meta["default"] = "true"
+	}
+	return meta
+}

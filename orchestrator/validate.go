@@ -1,0 +1,61 @@
+package orchestrator
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// LookupLanguage returns the normalised name of a language, given its name or an alias in any case. The error is
+// ErrUnknownLanguage and names those that there are.
+func LookupLanguage(languages []Language, name string) (string, error) {
+	wanted := strings.ToLower(strings.TrimSpace(name))
+	known := make([]string, 0, len(languages))
+	for _, l := range languages {
+		if l.Name == wanted || slices.Contains(l.Aliases, wanted) {
+			return l.Name, nil
+		}
+		known = append(known, l.Name)
+	}
+	return "", fmt.Errorf("%w %q: this server has %s", ErrUnknownLanguage, name, strings.Join(known, ", "))
+}
+
+// validateCwd refuses what cannot be a directory's path. Whether it is one is for the container to find out.
+func validateCwd(cwd string) error {
+	switch {
+	case !path.IsAbs(cwd):
+		return fmt.Errorf("%w: cwd %q is no absolute path", ErrInvalid, cwd)
+	case len(cwd) > 4095 || strings.ContainsRune(cwd, 0) || !utf8.ValidString(cwd):
+		return fmt.Errorf("%w: cwd is no path", ErrInvalid)
+	}
+	return nil
+}
+
+// validateEnv refuses names and values that no process can have.
+func validateEnv(env map[string]string) error {
+	for name, value := range env {
+		if name == "" || strings.ContainsAny(name, "=\x00") {
+			return fmt.Errorf("%w: %q cannot be the name of an environment variable", ErrInvalid, name)
+		}
+		if strings.ContainsRune(value, 0) {
+			return fmt.Errorf("%w: the value of environment variable %s holds a NUL byte", ErrInvalid, name)
+		}
+	}
+	return nil
+}
+
+// validateExecute checks what does not depend on the context.
+func validateExecute(req ExecuteRequest, maxTimeout time.Duration) error {
+	switch {
+	case req.Context != "" && req.Language != "":
+		return fmt.Errorf("%w: context and language exclude one another", ErrInvalid)
+	case len(req.Code) > MaxCode:
+		return fmt.Errorf("%w: the code has %d bytes, the most is %d", ErrTooLarge, len(req.Code), MaxCode)
+	case req.Timeout < 0 || req.Timeout > maxTimeout:
+		return fmt.Errorf("%w: timeout %v is not between 0 and %v", ErrInvalid, req.Timeout, maxTimeout)
+	}
+	return validateEnv(req.Env)
+}

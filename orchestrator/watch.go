@@ -1,0 +1,117 @@
+package orchestrator
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"cubby/orchestrator/kernel"
+	"cubby/orchestrator/store"
+)
+
+const (
+	// attachPatience is how long a container that runs may refuse a bridge (at its pids limit none can start) before
+	// it is replaced.
+	attachPatience = 10 * time.Second
+	// reconnectEvery is the pause between two looks at a container that cannot be reached.
+	reconnectEvery = 500 * time.Millisecond
+	// attachTimeout bounds one attempt to attach.
+	attachTimeout = 5 * time.Second
+)
+
+// watch waits for the end of a connection and then finds out what became of the container.
+func (s *session) watch(ctx context.Context, conn *kernel.Conn) {
+	select {
+	case <-conn.Done():
+		s.reach(ctx, conn)
+	case <-ctx.Done():
+		_ = conn.Close()
+	}
+}
+
+// reach tries to replace a broken connection, or the missing first one (nil), until it is clear what became of the
+// container.
+func (s *session) reach(ctx context.Context, broken *kernel.Conn) {
+	var refusing time.Time // since when the container runs and refuses a bridge
+	for {
+		over, refused := s.reconnect(ctx, broken, !refusing.IsZero() && time.Since(refusing) > attachPatience)
+		switch {
+		case over:
+			return
+		case !refused:
+			refusing = time.Time{}
+		case refusing.IsZero():
+			refusing = time.Now()
+		}
+		select {
+		case <-time.After(reconnectEvery):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// reconnect makes one attempt to replace a broken connection. It is over when there is a new one, when the container is
+// found to be gone, or when the context has moved on. refused says that the container runs but takes no bridge; with
+// giveUp such a container is replaced. An engine that does not answer, and a paused container, are waited for.
+func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, giveUp bool) (over, refused bool) {
+	if s.lock(ctx) != nil {
+		return true, false
+	}
+	defer s.unlock()
+	s.mu.Lock()
+	container, record := s.container, s.record
+	moved := s.conn != broken || s.state != StateReady || s.removed
+	s.mu.Unlock()
+	if moved {
+		return true, false
+	}
+	found, err := s.m.find(ctx, container)
+	var lost error
+	switch {
+	case err != nil:
+		return false, false // nothing is known: nothing is lost
+	case found.State == ContainerPaused:
+		return false, false
+	case found.State != ContainerRunning || found.Finished:
+		lost = s.lose(found.Reason)
+	case giveUp:
+		lost = s.recreate(ctx, kernel.EndingLost, "its container ran, but its supervisor could not be reached")
+	default:
+		attaching, cancel := context.WithTimeout(ctx, attachTimeout)
+		conn, err := connect(attaching, s.m.Engine, container, s.handler(record.Container))
+		cancel()
+		if err != nil {
+			s.m.log.Debug("bridge refused", "context", record.ID, "error", err)
+			return false, true
+		}
+		s.takeOver(conn, record.Container)
+		return true, false
+	}
+	if lost != nil {
+		s.m.log.Error("lost container not handled", "context", record.ID, "error", lost)
+	}
+	return lost == nil, false
+}
+
+// takeOver uses a new connection to the same container, whose kernel may have died while nobody was connected.
+func (s *session) takeOver(conn *kernel.Conn, c store.Container) {
+	s.useConn(conn)
+	if why := conn.Hello().Exited; why != "" {
+		s.m.inBackground(func(ctx context.Context) { s.kernelDied(ctx, c.Name, why) })
+	}
+}
+
+// find looks a container up. One that is not there counts as exited.
+func (m *Manager) find(ctx context.Context, id string) (Container, error) {
+	containers, err := m.Engine.List(ctx)
+	if err != nil {
+		return Container{}, fmt.Errorf("look for container %.12s: %w", id, err)
+	}
+	i := slices.IndexFunc(containers, func(c Container) bool { return c.ID == id })
+	if i < 0 {
+		return Container{ID: id, State: ContainerExited, Finished: true, Reason: "its container was removed by somebody else"}, nil
+	}
+	return containers[i], nil
+}
