@@ -1,4 +1,5 @@
-# What engine.sh and toolchain.sh share. shellcheck shell=sh
+# shellcheck shell=sh
+# What engine.sh and toolchain.sh share.
 
 # ROOT stands before every path that is read or written on this machine; only tests set it.
 ROOT=${CUBBY_TEST_ROOT:-}

@@ -10,6 +10,8 @@ PART=toolchain
 HERE=$(cd "$(dirname "$0")" && pwd)
 CACHE=${CUBBY_CACHE:-$HERE/../.cache}
 PATH=$CACHE/bin:$PATH
+CC=$(go env CC)
+mkdir -p "$CACHE"
 
 # provide installs Debian's packages, where that is allowed and possible: provide SIZE REMEDY PACKAGE…
 provide() {
@@ -23,28 +25,27 @@ provide() {
 
 # compiles tries the compiler that cgo takes, and the C library's headers.
 compiles() {
-    printf '#include <stdlib.h>\nint main(void) { return 0; }\n' |
-        "${CC:-gcc}" -x c -o /dev/null - >/dev/null 2>&1 ||
-        { [ -z "${CC:-}" ] && printf '#include <stdlib.h>\n' | clang -x c -fsyntax-only - >/dev/null 2>&1; }
+    printf '#include <stdlib.h>\nint main(void) { return 0; }\n' | "$CC" -x c -o "$CACHE/compiled" - >/dev/null 2>&1
 }
 
 compiler() {
-    compiles || provide '50 MB' 'the race detector needs a C compiler; install gcc, or clang as CC=clang' gcc libc6-dev
-    compiles || die "the C compiler ${CC:-gcc} does not work"
+    compiles || provide '50 MB' 'the race detector needs a C compiler; install gcc' gcc libc6-dev
+    compiles || die "the C compiler $CC does not work"
+    rm -f "$CACHE/compiled"
 }
 
-# serpent reports whether there is a Python that is new enough and can make virtual environments.
-serpent() {
+# modern_python reports whether there is a Python that is new enough and can make virtual environments.
+modern_python() {
     python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1
 }
 
 python() {
-    serpent || provide '30 MB' 'the tests need Python 3.10 or newer with venv; install it' python3 python3-venv
-    serpent || die 'the tests need Python 3.10 or newer with venv; this machine has an older one'
+    modern_python || provide '30 MB' 'the tests need Python 3.10 or newer with venv; install it' python3 python3-venv
+    modern_python || die 'the tests need Python 3.10 or newer with venv; this machine has an older one'
 }
 
-# noded reports whether there are npm and a Node that is new enough.
-noded() {
+# modern_node reports whether there are npm and a Node that is new enough.
+modern_node() {
     have npm && node -e '
         const [major, minor, patch] = process.versions.node.split(".").map(Number);
         process.exit(major > 20 || (major === 20 && (minor > 18 || (minor === 18 && patch >= 1))) ? 0 : 1);
@@ -65,10 +66,11 @@ node_from_pypi() {
         chmod +x "$home/lib/node_modules/npm/bin/$tool-cli.js"
         ln -sf "$home/lib/node_modules/npm/bin/$tool-cli.js" "$CACHE/bin/$tool"
     done
-    noded || die 'the Node from PyPI does not run here; install Node 20.18.1 or newer with npm'
+    hash -r # the shell remembers where node was
+    modern_node || die 'the Node from PyPI does not run here; install Node 20.18.1 or newer with npm'
 }
 
 compiler
 python
-noded || node_from_pypi
-say "$("${CC:-gcc}" --version | sed -n 1p); $(python3 --version); Node $(node --version)"
+modern_node || node_from_pypi
+say "$("$CC" --version | sed -n 1p); $(python3 --version); Node $(node --version)"

@@ -121,7 +121,7 @@ func (s *session) kernelDied(ctx context.Context, name, why string) {
 	}
 	defer s.unlock()
 	s.mu.Lock()
-	if s.removed || s.record.Container.Name != name || s.state != StateReady {
+	if s.removed || s.record.Container.Name != name || !s.holdsContainer() {
 		s.mu.Unlock()
 		return
 	}
@@ -142,6 +142,10 @@ func (s *session) kernelDied(ctx context.Context, name, why string) {
 	}
 }
 
+// holdsContainer reports whether the session has a container that may live. The caller holds the lifecycle lock, so a
+// context that is restarting is one whose kernel's death has been told and not yet dealt with, and mu.
+func (s *session) holdsContainer() bool { return s.state == StateReady || s.state == StateRestarting }
+
 // replaceDead brings a new container, or gives the context up.
 func (s *session) replaceDead(ctx context.Context, failed, told bool, why string) error {
 	if failed {
@@ -159,9 +163,17 @@ func (s *session) replaceDead(ctx context.Context, failed, told bool, why string
 	return err
 }
 
+// close takes no more executions and drops the connection, so that those under way can be ended.
+func (s *session) close() {
+	s.mu.Lock()
+	s.setState(StateRestarting)
+	s.mu.Unlock()
+	s.dropConn()
+}
+
 // fail gives a context up: it stays listed, with the reason, until it is restarted or removed.
 func (s *session) fail(why string) error {
-	s.dropConn()
+	s.close()
 	s.endExecutions(kernel.EndingLost, why)
 	err := s.put(func(r *store.Context) { r.Failed, r.Untold = why, "" })
 	s.mu.Lock()
@@ -177,7 +189,7 @@ func (s *session) fail(why string) error {
 // lose notes that the container is gone. Who has an execution under way is told by its done; else the next one tells.
 // The caller holds the lifecycle lock.
 func (s *session) lose(why string) error {
-	s.dropConn()
+	s.close()
 	told := s.endExecutions(kernel.EndingLost, why) > 0
 	err := s.put(func(r *store.Context) {
 		r.Lost, r.Next = why, nil

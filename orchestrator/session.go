@@ -146,7 +146,7 @@ func (s *session) handler(c store.Container) func(Event) {
 // deliver takes one event of an execution. It is called by a connection's reader and does not block.
 func (s *session) deliver(ev Event) {
 	if ev.Type == kernel.TypeRefused { // a queue longer than ours, or a kernel that died before the request came
-		ev.Type, ev.Ending, ev.State = kernel.TypeDone, kernel.EndingLost, kernel.StateUnknown
+		ev.Type, ev.Ending, ev.State = kernel.TypeDone, kernel.EndingLost, kernel.StateLost
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,8 +161,11 @@ func (s *session) deliver(ev Event) {
 		switch ev.State {
 		case kernel.StatePreserved:
 			s.deaths = nil
-		case kernel.StateLost:
+		case kernel.StateLost: // the kernel is dead or about to die: nothing more is sent to it
 			s.lossTold = true
+			if s.state == StateReady {
+				s.setState(StateRestarting)
+			}
 		}
 	}
 }
@@ -184,7 +187,7 @@ func (s *session) endExecutions(ending kernel.Ending, why string) int {
 }
 
 // dropConn takes the connection away, so that nothing is delivered or sent any more.
-func (s *session) dropConn() *kernel.Conn {
+func (s *session) dropConn() {
 	s.mu.Lock()
 	conn := s.conn
 	s.conn = nil
@@ -192,7 +195,6 @@ func (s *session) dropConn() *kernel.Conn {
 	if conn != nil {
 		_ = conn.Close()
 	}
-	return conn
 }
 
 // useConn makes conn the session's connection, repeats on it the executions under way (a supervisor that knows them

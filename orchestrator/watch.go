@@ -62,7 +62,7 @@ func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, giveUp boo
 	defer s.unlock()
 	s.mu.Lock()
 	container, record := s.container, s.record
-	moved := s.conn != broken || s.state != StateReady || s.removed
+	moved := s.conn != broken || !s.holdsContainer() || s.removed
 	s.mu.Unlock()
 	if moved {
 		return true, false

@@ -24,8 +24,6 @@ type Config struct {
 	// LogLevel is the least level that is logged: debug, info, warn or error.
 	LogLevel slog.Level
 
-	// Engine is the address of the container engine; empty: found as the docker CLI finds it.
-	Engine string
 	// Runtime is the engine's runtime for contexts, for instance runsc; empty: the engine's default.
 	Runtime string
 	// Strict refuses to create a container whose limits the host does not enforce.
@@ -71,7 +69,7 @@ type Config struct {
 
 // The groups of settings that more than one command takes.
 var (
-	engineSettings    = []string{"engine", "runtime", "strict"}
+	engineSettings    = []string{"runtime", "strict"}
 	containerSettings = []string{"memory", "cpus", "pids", "file-size", "network"}
 )
 
@@ -83,7 +81,6 @@ func (c *Config) flags(env func(string) string) *pflag.FlagSet {
 	f.StringVar(&c.File, "config", userDir(env, "XDG_CONFIG_HOME", ".config", "config.yaml"), "configuration file (YAML)")
 	f.TextVar(&c.LogLevel, "log-level", slog.LevelInfo, "least level to log: debug, info, warn, error")
 
-	f.StringVar(&c.Engine, "engine", "", "address of the container engine (default: as the docker CLI finds it)")
 	f.StringVar(&c.Runtime, "runtime", "", "runtime of the containers, such as runsc (default: the engine's)")
 	f.BoolVar(&c.Strict, "strict", false, "refuse containers whose limits the host does not enforce")
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -38,13 +39,13 @@ func (c *console) show(ev orchestrator.Event) error {
 	return nil
 }
 
-// failure prints an exception: its traceback, which ends with name and value, or these where there is none.
+// failure prints an exception: its traceback, and name and value where the traceback does not end with them.
 func (c *console) failure(name, value, traceback string) error {
-	text := traceback
-	if text == "" {
-		text = strings.TrimSuffix(name+": "+value, ": ")
+	text := strings.TrimRight(traceback, "\n")
+	if summary := strings.TrimSuffix(name+": "+value, ": "); !strings.Contains(text, summary) {
+		text = strings.TrimPrefix(text+"\n"+summary, "\n")
 	}
-	return c.print(c.err, strings.TrimRight(text, "\n")+"\n")
+	return c.print(c.err, text+"\n")
 }
 
 // end says how an execution ended where its events have not.
@@ -82,7 +83,7 @@ func (c *console) outcome() error {
 	case kernel.EndingOK:
 		return nil
 	case "":
-		return fmt.Errorf("the stream ended before the execution did; how it ended is not known")
+		return errors.New("the stream ended before the execution did; how it ended is not known")
 	case kernel.EndingRestarted, kernel.EndingRemoved, kernel.EndingLost:
 		return fmt.Errorf("the execution ended without a result: %s", c.ending)
 	default:

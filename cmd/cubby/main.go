@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -15,6 +16,8 @@ import (
 	"github.com/moby/term"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"cubby/images"
 )
 
 // The exit codes, in the manner of docker run.
@@ -34,6 +37,11 @@ type process struct {
 	stdoutTerminal bool // somebody looks at stdout
 	stderrTerminal bool
 	env            func(name string) string
+
+	// connect reaches the container engine as an instance; nil: the one that the docker CLI would use.
+	connect func(ctx context.Context, instance string, log *slog.Logger) (engine, error)
+	// tag names a language's current image; nil: that of the embedded files.
+	tag func(language, arch string) (string, error)
 }
 
 // app is one run of the program.
@@ -59,6 +67,12 @@ func main() {
 func run(ctx context.Context, p process, args []string) int {
 	a := &app{process: p}
 	a.settings = a.config.flags(p.env)
+	if a.connect == nil {
+		a.connect = a.connectDocker
+	}
+	if a.tag == nil {
+		a.tag = images.Tag
+	}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(p.stdin)
@@ -109,9 +123,8 @@ Exit codes: 0; 1 where the code that was run, or a check, failed; 125 where cubb
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w\nSee '%s --help'", err, cmd.CommandPath())
 	})
-	root.AddCommand(a.serveCommand(), a.ctxCommand(), a.runCommand(), a.imagesCommand(), a.doctorCommand(),
+	return group(root, a.serveCommand(), a.ctxCommand(), a.runCommand(), a.imagesCommand(), a.doctorCommand(),
 		a.cleanCommand(), a.versionCommand())
-	return root
 }
 
 // take gives a command the flags of the named settings.
@@ -119,6 +132,19 @@ func (a *app) take(cmd *cobra.Command, names ...string) {
 	for _, name := range names {
 		cmd.Flags().AddFlag(a.settings.Lookup(name))
 	}
+}
+
+// group makes a command one that only holds others: by itself it prints its help.
+func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
+	cmd.AddCommand(commands...)
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return fmt.Errorf("unknown command %q for %q\nSee '%s --help'", args[0], cmd.CommandPath(), cmd.CommandPath())
+		}
+		return nil
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	return cmd
 }
 
 // arguments returns a check of the number of arguments whose error says what the command takes.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"cubby/images"
 	"cubby/orchestrator"
 )
 
@@ -62,15 +61,20 @@ func (a *app) runOnce(ctx context.Context, code string, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	language, err := orchestrator.LookupLanguage(images.Languages(), o.language)
+	chosen, err := selected([]string{o.language})
 	if err != nil {
 		return err
 	}
-	engine, err := a.connect(ctx, &a.config, "run", a.logger())
+	engine, err := a.connect(ctx, toolInstance, a.logger())
 	if err != nil {
 		return err
 	}
-	image, err := a.images(engine).Image(ctx, language)
+	defer engine.Close() //nolint:errcheck // only idle connections
+	info, err := engine.Info(ctx)
+	if err != nil {
+		return err
+	}
+	image, err := languageImages{engine, info.Architecture, a.tag}.Image(ctx, chosen[0].Name)
 	if err != nil {
 		return err
 	}
@@ -78,6 +82,7 @@ func (a *app) runOnce(ctx context.Context, code string, o runOptions) error {
 	err = orchestrator.RunOnce(ctx, engine, orchestrator.OnceRequest{
 		Image: image, Code: code, Cwd: o.cwd, Env: variables, Timeout: o.timeout,
 		Limits: a.config.Limits(), Network: orchestrator.Network(a.config.Network),
+		UIDs: uidsOf(info),
 	}, c.show)
 	if err != nil {
 		return fmt.Errorf("run: %w", err)

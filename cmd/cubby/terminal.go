@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"log/slog"
 	"strings"
 	"unicode/utf8"
 )
@@ -13,6 +14,20 @@ func visible(w io.Writer, terminal bool) io.Writer {
 		return w
 	}
 	return &controlFilter{w: w}
+}
+
+// console returns a console on the program's outputs.
+func (a *app) console(raw bool) *console {
+	return &console{
+		out: visible(a.stdout, a.stdoutTerminal && !raw),
+		err: visible(a.stderr, a.stderrTerminal && !raw),
+	}
+}
+
+// logger returns the program's log, on stderr.
+func (a *app) logger() *slog.Logger {
+	options := &slog.HandlerOptions{Level: a.config.LogLevel}
+	return slog.New(slog.NewTextHandler(visible(a.stderr, a.stderrTerminal), options))
 }
 
 // controlFilter writes control characters as visible text: ESC becomes ^[, and a C1 control \x9b. Newlines, tabs and

@@ -47,9 +47,9 @@ type Sink interface {
 	// Event takes a started, stdout, stderr, result or error event. Whoever made the sink fills in its id, sequence
 	// number and time.
 	Event(ev kernel.Event)
-	// Ready waits while a reader that keeps acknowledging has too much before it, or until stop is closed. Call it
-	// before taking more output from the kernel.
-	Ready(stop <-chan struct{})
+	// Ready waits until size more bytes find room before a reader that keeps acknowledging, or until stop is closed.
+	// Call it before taking more from the kernel.
+	Ready(size int, stop <-chan struct{})
 }
 
 // Exit is how a kernel died.

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	units "github.com/docker/go-units"
+
+	"cubby/images"
+	"cubby/orchestrator"
+	"cubby/orchestrator/docker"
+)
+
+// Free disk below which doctor warns or fails: an image needs about 2 GB while it is built.
+const (
+	diskWarn = 4 << 30
+	diskFail = 256 << 20
+)
+
+// checkEngine tells where the engine is and what it is.
+func checkEngine(info docker.Info) []check {
+	either := func(version string) string {
+		if version == "" {
+			return "unknown"
+		}
+		return version
+	}
+	checks := []check{
+		{"engine", statusOK, fmt.Sprintf("%s (found by: %s)", info.Endpoint.Host, info.Endpoint.Source), ""},
+		{"versions", statusOK, fmt.Sprintf("engine %s, API %s, runc %s, containerd %s, %s, %s", info.Version, info.API,
+			either(info.Runc), either(info.Containerd), info.OS, info.Architecture), ""},
+		{"cgroup", statusOK, fmt.Sprintf("version %s, driver %s", either(info.CgroupVersion), either(info.CgroupDriver)), ""},
+	}
+	if info.CgroupVersion == "" {
+		checks[2].Status, checks[2].Remedy = statusWarn, "the engine does not say what bounds its containers; upgrade it"
+	}
+	return checks
+}
+
+// checkLimits names the limits that the host drops.
+func checkLimits(info docker.Info, strict bool) check {
+	if len(info.Dropped) == 0 {
+		return check{"limits", statusOK, "the host enforces memory, swap, pids and cpus", ""}
+	}
+	c := check{
+		"limits", statusWarn, "the host does not enforce: " + strings.Join(info.Dropped, ", "),
+		"enable the controllers (on Debian and Ubuntu: cgroup_enable=memory swapaccount=1 on the kernel's command line), or " +
+			"move to a host with cgroup version 2",
+	}
+	if strict {
+		c.Status = statusFail
+	}
+	return c
+}
+
+// checkRuntime looks for the configured runtime.
+func checkRuntime(info docker.Info, runtime string) check {
+	switch {
+	case runtime == "":
+		return check{"runtime", statusOK, info.DefaultRuntime + " (the engine's default)", ""}
+	case slices.Contains(info.Runtimes, runtime):
+		return check{"runtime", statusOK, runtime, ""}
+	}
+	return check{
+		"runtime", statusFail, fmt.Sprintf("the engine has no runtime %s, but %s", runtime, strings.Join(info.Runtimes, ", ")),
+		"add it to the engine's daemon.json, or choose another with --runtime",
+	}
+}
+
+// checkLanguages looks for the images of the configured languages.
+func (a *app) checkLanguages(ctx context.Context, e engine) []check {
+	chosen, err := selected(a.config.Languages)
+	if err != nil {
+		return []check{{"images", statusFail, err.Error(), "mend --languages"}}
+	}
+	listed, err := a.listImages(ctx, e)
+	if err != nil {
+		return []check{{"images", statusFail, err.Error(), "make build, which embeds the supervisor"}}
+	}
+	return imageChecks(chosen, listed)
+}
+
+// imageChecks tells of each language whether its image is current.
+func imageChecks(chosen []orchestrator.Language, listed []listedImage) []check {
+	var checks []check
+	for _, l := range chosen {
+		c := check{
+			"image", statusFail, l.Name + ": missing", "cubby images build " + l.Name,
+		}
+		for _, image := range listed {
+			switch {
+			case image.Language != l.Name:
+			case image.Status == imageCurrent:
+				c.Status, c.Text, c.Remedy = statusOK, fmt.Sprintf("%s: %s, %s", l.Name, image.Tag, units.HumanSize(float64(image.SizeBytes))), ""
+			case image.Status == imageOld && c.Status != statusOK:
+				c.Text = l.Name + ": of another version of cubby"
+			}
+		}
+		checks = append(checks, c)
+	}
+	return checks
+}
+
+// checkDisk tells how much room there is where a directory is, or will be.
+func checkDisk(name, dir string) check {
+	free, err := freeDisk(dir)
+	if err != nil {
+		return check{name, statusWarn, fmt.Sprintf("%s: %v", dir, err), "make the directory readable to see how much room it has"}
+	}
+	c := check{name, statusOK, fmt.Sprintf("%s: %s free", dir, units.HumanSize(float64(free))), ""}
+	switch {
+	case free < diskFail:
+		c.Status = statusFail
+	case free < diskWarn:
+		c.Status = statusWarn
+	}
+	if c.Status != statusOK {
+		c.Remedy = "make room; docker system df shows what the engine holds"
+	}
+	return c
+}
+
+// freeDisk returns the bytes that are free where a path is, or will be.
+func freeDisk(path string) (uint64, error) {
+	var stat syscall.Statfs_t
+	err := syscall.Statfs(path, &stat)
+	if errors.Is(err, fs.ErrNotExist) && filepath.Dir(path) != path {
+		return freeDisk(filepath.Dir(path))
+	}
+	if err != nil {
+		return 0, err
+	}
+	return stat.Bavail * uint64(stat.Bsize), nil //nolint:gosec,unconvert // the size is positive; its type differs by system
+}
+
+// checkCA tells which certificates image builds trust.
+func checkCA() check {
+	ca, err := images.HostCA()
+	switch {
+	case err != nil:
+		return check{"CA bundle", statusWarn, err.Error(), "make the bundle readable"}
+	case len(ca) == 0:
+		return check{"CA bundle", statusWarn, "none on this machine; builds trust their base image's", "install ca-certificates"}
+	}
+	return check{"CA bundle", statusOK, fmt.Sprintf("%d certificates", bytes.Count(ca, []byte("BEGIN CERTIFICATE"))), ""}
+}
+
+// checkState tells whether a server has the state directory. It makes nothing and keeps nobody out: a server that
+// starts at this moment waits for a lock longer than this one is held.
+func checkState(dir string) check {
+	c := check{"state", statusOK, dir, ""}
+	file, err := os.Open(filepath.Join(dir, "state.db")) //nolint:gosec // the operator names the directory
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.Text += ": no server has run here yet"
+		return c
+	case err != nil:
+		return check{"state", statusFail, err.Error(), "run as the user who owns it, or use --state-dir"}
+	}
+	defer file.Close() //nolint:errcheck // only read
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	switch {
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		c.Text += ": in use by a server"
+	case err != nil:
+		return check{"state", statusWarn, fmt.Sprintf("%s: %v", dir, err), "use a file system that has locks"}
+	default:
+		c.Text += ": no server runs"
+	}
+	return c
+}
+
+// isLocal reports whether an engine's files are on this machine.
+func isLocal(host string) bool { return strings.HasPrefix(host, "unix://") }

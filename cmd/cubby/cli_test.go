@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"cubby/orchestrator"
+	"cubby/orchestrator/docker"
+	"cubby/orchestrator/enginetest"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// golden compares text with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, string(want), got)
+}
+
+// fakeEngine is an engine in memory whose images are what the test says.
+type fakeEngine struct {
+	*enginetest.Engine
+	info    docker.Info
+	missing map[string]bool // tags that are not there
+	built   []docker.BuiltImage
+	removed docker.Removed
+	cleaned bool
+
+	mu      sync.Mutex
+	started []orchestrator.ContainerSpec
+}
+
+func newFakeEngine(t *testing.T) *fakeEngine {
+	t.Helper()
+	return &fakeEngine{
+		Engine: enginetest.New(t), missing: map[string]bool{},
+		info: docker.Info{
+			Endpoint: docker.Endpoint{Host: "tcp://10.0.0.1:2376", Source: "DOCKER_HOST"}, Version: "28.5.2", API: "1.51",
+			Runc: "1.3.3", Containerd: "2.1.5", OS: "Debian GNU/Linux 13 (trixie)", Architecture: "amd64",
+			CgroupVersion: "2", CgroupDriver: "systemd", Runtimes: []string{"runc", "runsc"}, DefaultRuntime: "runc",
+		},
+	}
+}
+
+func (e *fakeEngine) Start(ctx context.Context, spec orchestrator.ContainerSpec) (string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.started = append(e.started, spec)
+	return e.Engine.Start(ctx, spec)
+}
+
+func (e *fakeEngine) Info(context.Context) (docker.Info, error) { return e.info, nil }
+
+func (e *fakeEngine) ImageID(_ context.Context, tag string) (orchestrator.Image, error) {
+	if e.missing[tag] {
+		return orchestrator.Image{}, orchestrator.ErrImageMissing
+	}
+	return orchestrator.Image{ID: "sha256:" + tag, Tag: tag}, nil
+}
+
+func (e *fakeEngine) ListImages(context.Context) ([]docker.BuiltImage, error) { return e.built, nil }
+
+func (e *fakeEngine) PullImage(context.Context, string, io.Writer) error { return nil }
+
+func (e *fakeEngine) ImportImage(context.Context, io.Reader, string, []string) error { return nil }
+
+func (e *fakeEngine) BuildImage(context.Context, docker.BuildSpec, io.Writer) error { return nil }
+
+func (e *fakeEngine) PruneStages(context.Context, string) error { return nil }
+
+func (e *fakeEngine) RemoveAll(context.Context) (docker.Removed, error) {
+	e.cleaned = true
+	return e.removed, nil
+}
+
+func (e *fakeEngine) Close() error { return nil }
+
+// buffer is a bytes.Buffer that a test reads while a program writes.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// cli runs command lines with the same surroundings.
+type cli struct {
+	t         *testing.T
+	engine    *fakeEngine
+	connected error // what connecting to the engine fails with
+	variables map[string]string
+	stdin     string
+	terminal  bool
+}
+
+// newCLI returns a cli whose every command line succeeds, if the server is there.
+func newCLI(t *testing.T) *cli {
+	t.Helper()
+	home := t.TempDir()
+	return &cli{t: t, engine: newFakeEngine(t), variables: map[string]string{"HOME": home}}
+}
+
+// process returns the surroundings, with outputs that can be read meanwhile.
+func (c *cli) process() (process, *buffer, *buffer) {
+	var stdout, stderr buffer
+	return process{
+		stdin: strings.NewReader(c.stdin), stdout: &stdout, stderr: &stderr, stdoutTerminal: c.terminal, stderrTerminal: c.terminal,
+		env: func(name string) string { return c.variables[name] },
+		connect: func(context.Context, string, *slog.Logger) (engine, error) {
+			if c.connected != nil {
+				return nil, c.connected
+			}
+			return c.engine, nil
+		},
+		tag: func(language, _ string) (string, error) { return "cubby-" + language + ":current", nil },
+	}, &stdout, &stderr
+}
+
+// run carries out one command line.
+func (c *cli) run(args ...string) (code int, stdout, stderr string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
+	defer cancel()
+	p, out, errs := c.process()
+	code = run(ctx, p, args)
+	return code, out.String(), errs.String()
+}
+
+// ok carries out a command line that succeeds, and returns its output.
+func (c *cli) ok(args ...string) string {
+	c.t.Helper()
+	code, stdout, stderr := c.run(args...)
+	require.Equal(c.t, exitOK, code, stderr)
+	return stdout
+}
+
+func TestUsage(t *testing.T) {
+	for name, tt := range map[string]struct {
+		args []string
+		want string
+	}{
+		"an unknown command":              {[]string{"foo"}, `unknown command "foo"`},
+		"an unknown command of a command": {[]string{"ctx", "foo"}, `unknown command "foo" for "cubby ctx"`},
+		"an unknown flag":                 {[]string{"serve", "--lisen"}, "See 'cubby serve --help'"},
+		"a flag of another command":       {[]string{"ctx", "ls", "--listen", "x"}, "unknown flag"},
+		"a key on the command line":       {[]string{"serve", "--api-key", "x"}, "unknown flag"},
+		"too few arguments":               {[]string{"ctx", "inspect"}, "usage: cubby ctx inspect ID"},
+		"too many arguments":              {[]string{"version", "x"}, "usage: cubby version"},
+		"no code":                         {[]string{"run"}, "name the code"},
+		"code twice":                      {[]string{"run", "-c", "1", "file"}, "name the code"},
+		"no such file":                    {[]string{"run", "/nonexistent/code.py"}, "/nonexistent/code.py"},
+		"a bad variable":                  {[]string{"run", "-c", "1", "-e", "A"}, `"A" is not NAME=VALUE`},
+		"an unknown language":             {[]string{"run", "-c", "1", "-l", "cobol"}, `unknown language "cobol"`},
+		"nothing to remove":               {[]string{"ctx", "rm"}, "name the contexts, or use --all"},
+		"remove some and all":             {[]string{"ctx", "rm", "--all", "x"}, "name the contexts, or use --all"},
+		"clean without a yes":             {[]string{"clean"}, "cubby clean --yes"},
+		"no server":                       {[]string{"ctx", "ls", "--url", "http://127.0.0.1:1"}, "cubby serve"},
+		"a bad configuration":             {[]string{"serve", "--listen", "x"}, `listen: "x"`},
+		"a port without keys":             {[]string{"serve", "--listen", "0.0.0.0:0"}, "CUBBY_API_KEY"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCLI(t)
+			code, stdout, stderr := c.run(tt.args...)
+			require.Equal(t, exitFault, code)
+			require.Contains(t, stderr, tt.want)
+			require.True(t, strings.Contains(stderr, "cubby: "), stderr)
+			require.Empty(t, stdout)
+			require.False(t, c.engine.cleaned)
+		})
+	}
+	t.Run("every command has help, with an example where it takes code", func(t *testing.T) {
+		c := newCLI(t)
+		for _, args := range [][]string{
+			{}, {"serve"}, {"ctx"}, {"ctx", "create"}, {"ctx", "ls"}, {"ctx", "inspect"}, {"ctx", "exec"}, {"ctx", "restart"},
+			{"ctx", "interrupt"}, {"ctx", "rm"}, {"run"}, {"images"}, {"images", "build"}, {"images", "ls"}, {"doctor"},
+			{"clean"}, {"version"},
+		} {
+			require.Contains(t, c.ok(append(args, "--help")...), "Usage:", args)
+		}
+		require.Contains(t, c.ok("run", "--help"), "Examples:")
+	})
+	t.Run("code that is too long", func(t *testing.T) {
+		c := newCLI(t)
+		c.stdin = strings.Repeat("#", orchestrator.MaxCode+1)
+		code, _, stderr := c.run("run", "-")
+		require.Equal(t, exitFault, code)
+		require.Contains(t, stderr, "more than 4 MiB")
+	})
+}
+
+func TestClean(t *testing.T) {
+	c := newCLI(t)
+	c.engine.removed = docker.Removed{Containers: 3, Volumes: 2, Images: 1}
+	require.Equal(t, "removed 3 containers, 2 volumes, 1 images\n", c.ok("clean", "--yes"))
+	require.True(t, c.engine.cleaned)
+}

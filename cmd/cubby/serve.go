@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cubby/api"
+	"cubby/orchestrator"
+	"cubby/orchestrator/store"
+)
+
+const (
+	// shutdownGrace is how long running executions have to end once the server is told to stop.
+	shutdownGrace = 10 * time.Second
+	// removalGrace bounds the removal of all contexts when the server stops.
+	removalGrace = 2 * time.Minute
+)
+
+func (a *app) serveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the API",
+		Long: `Serve the API, which E2B's code-interpreter SDKs speak. The server keeps its contexts when it stops: the next one takes
+them over, with their variables. SIGINT and SIGTERM stop it once running executions had 10 s to end; a second one stops
+it at once.
+
+Without keys the server listens on loopback only. A key comes from CUBBY_API_KEY, or as a digest from --keys-file:
+  key=$(openssl rand -hex 32); printf %s "$key" | sha256sum >> keys; chmod 600 keys`,
+		Example: `  cubby serve
+  cubby serve --idle-timeout 30m --memory 512MiB
+  cubby serve --listen 0.0.0.0:49999 --keys-file keys --allowed-hosts cubby.example.org`,
+		Args: arguments(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context()) },
+	}
+	a.take(cmd, "listen", "state-dir", "keys-file", "allowed-hosts", "languages", "max-contexts", "idle-timeout",
+		"max-timeout", "remove-on-exit", "hello", "log-level")
+	a.take(cmd, engineSettings...)
+	a.take(cmd, containerSettings...)
+	return cmd
+}
+
+// serve puts the server together and runs it until ctx ends:
+//
+//	listener ──► api ──► manager ──► engine
+//	                        └──────► store
+//
+// The port and the state directory come first: they say at once when another server has them.
+func (a *app) serve(ctx context.Context) (err error) {
+	log := a.logger()
+	log.LogAttrs(ctx, slog.LevelInfo, "configuration", a.config.LogAttrs(a.settings)...)
+	keys, err := a.config.keys()
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, a.config.Listen, len(keys) > 0)
+	if err != nil {
+		return err
+	}
+	defer listener.Close() //nolint:errcheck // closed by the HTTP server before, if all went well
+	state, err := openStore(a.config.StateDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, state.Close()) }()
+	engine, err := a.connect(ctx, state.Instance(), log)
+	if err != nil {
+		return err
+	}
+	defer engine.Close() //nolint:errcheck // only idle connections
+	manager, err := a.manager(ctx, engine, state, log)
+	if err != nil {
+		return err
+	}
+	if err := manager.Adopt(ctx); err != nil {
+		return fmt.Errorf("take over the contexts of an earlier server: %w", err)
+	}
+	server := api.New(api.Config{
+		Contexts: manager, Keys: keys, AllowedHosts: a.config.AllowedHosts, Version: programVersion(), Logger: log,
+	}).HTTPServer()
+	return a.runServer(ctx, listener, server, manager, log)
+}
+
+// openStore opens the state directory.
+func openStore(dir string) (*store.Store, error) {
+	state, err := store.Open(dir)
+	if errors.Is(err, store.ErrInUse) {
+		return nil, fmt.Errorf("%w: stop that one, or give this one a directory of its own with --state-dir", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("state directory %s: %w", dir, err)
+	}
+	return state, nil
+}
+
+// manager returns a manager of the configured languages, once it has seen that their images are there.
+func (a *app) manager(ctx context.Context, e engine, state *store.Store, log *slog.Logger) (*orchestrator.Manager, error) {
+	chosen, err := selected(a.config.Languages)
+	if err != nil {
+		return nil, fmt.Errorf("languages: %w", err)
+	}
+	info, err := e.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	finder := languageImages{e, info.Architecture, a.tag}
+	if err := checkImages(ctx, finder, chosen, log); err != nil {
+		return nil, err
+	}
+	return orchestrator.New(orchestrator.Config{
+		Engine: e, Workspaces: e, Images: finder, Store: state, Languages: chosen,
+		Limits: a.config.Limits(), Network: orchestrator.Network(a.config.Network), UIDs: uidsOf(info),
+		MaxContexts: a.config.MaxContexts, IdleTimeout: a.config.IdleTimeout, MaxTimeout: a.config.MaxTimeout, Logger: log,
+	})
+}
+
+// runServer serves until ctx ends or a part fails. Then it stops in order: requests, manager, connections.
+func (a *app) runServer(ctx context.Context, listener net.Listener, server *http.Server, m *orchestrator.Manager, log *slog.Logger) error {
+	running, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	var managing, serving sync.WaitGroup
+	managing.Go(func() { end(m.Run(running)) })
+	serving.Go(func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			end(fmt.Errorf("serve: %w", err))
+		}
+	})
+	address := "http://" + reachable(listener.Addr())
+	log.Info("listening", "url", address)
+	if a.config.Hello {
+		if err := a.hello(ctx, address); err != nil && ctx.Err() == nil {
+			end(fmt.Errorf("run the first cell: %w", err))
+		}
+	}
+	select {
+	case <-ctx.Done():
+		log.Info("stopping; a second signal stops at once")
+	case <-running.Done():
+	}
+	failure := context.Cause(running)
+	stopped := a.shutdown(context.WithoutCancel(ctx), server, m)
+	end(nil)
+	managing.Wait() // before the last clients are cut off: their leaving must not interrupt what runs on
+	closed := server.Close()
+	serving.Wait()
+	return errors.Join(failure, stopped, closed)
+}
+
+// shutdown stops taking requests and gives those under way their grace. Executions beyond it go on in their containers;
+// only their clients are cut off. With --remove-on-exit the contexts go, and their executions end at once.
+func (a *app) shutdown(ctx context.Context, server *http.Server, m *orchestrator.Manager) error {
+	ctx, cancel := context.WithTimeout(ctx, removalGrace)
+	defer cancel()
+	var draining sync.WaitGroup
+	var drained error
+	draining.Go(func() {
+		waiting, cancel := context.WithTimeout(ctx, shutdownGrace)
+		defer cancel()
+		if err := server.Shutdown(waiting); !errors.Is(err, context.DeadlineExceeded) {
+			drained = err
+		}
+	})
+	if !a.config.RemoveOnExit {
+		draining.Wait()
+		return drained
+	}
+	removed := m.RemoveAll(ctx)
+	draining.Wait()
+	return errors.Join(drained, removed, m.RemoveAll(ctx)) // what was still being created the first time
+}
+
+// reachable returns an address under which this machine reaches a listener.
+func reachable(address net.Addr) string {
+	host, port, err := net.SplitHostPort(address.String())
+	if err != nil {
+		return address.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}

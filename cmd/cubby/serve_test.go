@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"net"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"cubby/orchestrator"
+)
+
+// server is a cubby serve in this process.
+type server struct {
+	url    string
+	log    *buffer
+	output *buffer
+	stop   func() int // as by a signal; returns the exit code
+}
+
+// listening finds the address in the log.
+var listening = regexp.MustCompile(`msg=listening url=(\S+)`)
+
+// serve starts a server on a port of its own and waits until it listens.
+func (c *cli) serve(args ...string) *server {
+	c.t.Helper()
+	p, out, log := c.process()
+	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
+	ended := make(chan int, 1)
+	go func() { ended <- run(ctx, p, append([]string{"serve", "--listen=127.0.0.1:0"}, args...)) }()
+	s := &server{log: log, output: out, stop: func() int { cancel(); return <-ended }}
+	require.Eventually(c.t, func() bool {
+		found := listening.FindStringSubmatch(log.String())
+		if found != nil {
+			s.url = found[1]
+		}
+		return found != nil || len(ended) > 0
+	}, 30*time.Second, 5*time.Millisecond)
+	require.NotEmpty(c.t, s.url, log.String())
+	return s
+}
+
+func TestServe(t *testing.T) {
+	t.Run("contexts and their variables outlive the server", func(t *testing.T) {
+		c := newCLI(t)
+		first := c.serve()
+		c.variables["CUBBY_URL"] = first.url
+		id := c.ok("ctx", "create")[:26]
+		require.Empty(t, c.ok("ctx", "exec", id, "-c", "set x 41"))
+		require.Equal(t, exitOK, first.stop(), first.log.String())
+
+		second := c.serve()
+		c.variables["CUBBY_URL"] = second.url
+		require.Equal(t, id+"\n", c.ok("ctx", "ls", "-q"))
+		require.Equal(t, "41\n", c.ok("ctx", "exec", id, "-c", "get x"))
+		require.Equal(t, exitOK, second.stop(), second.log.String())
+	})
+	t.Run("they go with --remove-on-exit", func(t *testing.T) {
+		c := newCLI(t)
+		s := c.serve("--remove-on-exit")
+		c.variables["CUBBY_URL"] = s.url
+		c.ok("ctx", "create")
+		c.ok("ctx", "create")
+		require.Equal(t, exitOK, s.stop(), s.log.String())
+		left, err := c.engine.List(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, left)
+	})
+	t.Run("with a key it takes that key only", func(t *testing.T) {
+		c := newCLI(t)
+		c.variables["CUBBY_API_KEY"] = "0123456789abcdef"
+		s := c.serve()
+		c.variables["CUBBY_URL"] = s.url
+		c.ok("ctx", "ls")
+		c.variables["CUBBY_API_KEY"] = "0123456789abcdeX"
+		code, _, stderr := c.run("ctx", "ls")
+		require.Equal(t, exitFault, code)
+		require.Contains(t, stderr, "CUBBY_API_KEY")
+		require.Equal(t, exitOK, s.stop())
+		require.NotContains(t, s.log.String(), "0123456789abcdef")
+	})
+	t.Run("the effective configuration is logged", func(t *testing.T) {
+		c := newCLI(t)
+		c.variables["CUBBY_MAX_CONTEXTS"] = "7"
+		s := c.serve("--idle-timeout=30m")
+		require.Equal(t, exitOK, s.stop())
+		require.Contains(t, s.log.String(), "max-contexts=7")
+		require.Contains(t, s.log.String(), "idle-timeout=30m0s")
+	})
+	t.Run("a first cell that fails ends it", func(t *testing.T) {
+		c := newCLI(t)
+		code, _, stderr := c.run("serve", "--listen=127.0.0.1:0", "--hello") // the fake's kernel knows no Python
+		require.Equal(t, exitFault, code)
+		require.Contains(t, stderr, "the first cell failed: SyntaxError")
+		left, err := c.engine.List(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, left, "its context is gone")
+	})
+}
+
+func TestServeRefuses(t *testing.T) {
+	t.Run("a state directory in use", func(t *testing.T) {
+		c := newCLI(t)
+		s := c.serve()
+		code, _, stderr := c.run("serve", "--listen=127.0.0.1:0")
+		require.Equal(t, exitFault, code)
+		require.Contains(t, stderr, "--state-dir")
+		c.variables["CUBBY_URL"] = s.url
+		c.ok("ctx", "ls")
+		require.Equal(t, exitOK, s.stop())
+	})
+	t.Run("a taken port", func(t *testing.T) {
+		taken, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer taken.Close()
+		code, _, stderr := newCLI(t).run("serve", "--listen", taken.Addr().String())
+		require.Equal(t, exitFault, code)
+		require.Contains(t, stderr, "the port is taken")
+	})
+	t.Run("no engine", func(t *testing.T) {
+		c := newCLI(t)
+		c.connected = orchestrator.ErrEngine
+		code, _, stderr := c.run("serve", "--listen=127.0.0.1:0")
+		require.Equal(t, exitFault, code)
+		require.Contains(t, stderr, "engine unavailable")
+	})
+	t.Run("a missing image, with the command that builds it", func(t *testing.T) {
+		c := newCLI(t)
+		c.engine.missing["cubby-python:current"] = true
+		code, _, stderr := c.run("serve", "--listen=127.0.0.1:0")
+		require.Equal(t, exitFault, code)
+		require.Contains(t, stderr, "cubby images build python")
+	})
+	t.Run("an unknown language", func(t *testing.T) {
+		code, _, stderr := newCLI(t).run("serve", "--listen=127.0.0.1:0", "--languages=python,cobol")
+		require.Equal(t, exitFault, code)
+		require.Contains(t, stderr, `"cobol"`)
+	})
+}

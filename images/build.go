@@ -1,0 +1,192 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Engine builds and keeps images. Its methods return by the end of ctx; what the engine says while it works goes to
+// progress.
+type Engine interface {
+	// Architecture returns the architecture that the engine runs, as it names it.
+	Architecture(ctx context.Context) (string, error)
+	// HasImage reports whether the engine has an image.
+	HasImage(ctx context.Context, ref string) (bool, error)
+	// PullImage fetches an image from its registry.
+	PullImage(ctx context.Context, ref string, progress io.Writer) error
+	// ImportImage makes an image of a root file system; changes are Dockerfile instructions. When reading the archive
+	// fails, there is no image.
+	ImportImage(ctx context.Context, archive io.Reader, ref string, changes []string) error
+	// BuildImage builds an image.
+	BuildImage(ctx context.Context, build ImageBuild, progress io.Writer) error
+	// PruneStages removes the dangling images that carry a label.
+	PruneStages(ctx context.Context, label string) error
+}
+
+// ImageBuild is one build of an image.
+type ImageBuild struct {
+	Tag     string
+	Context io.Reader         // a tar archive
+	Args    map[string]string // build arguments; the predefined ones, the proxies, leave no trace in the image
+}
+
+// BuildOptions say what to build. The zero value builds all languages that are not built yet.
+type BuildOptions struct {
+	Languages []string // names or aliases; empty: all
+	Base      string   // the Debian trixie image to build on; empty: debian:trixie-slim from a registry, else one made here
+	CA        []byte   // certificates in PEM that the stages which fetch packages trust beside the usual ones
+	Proxies   Proxies  // for the time of the build
+	Force     bool     // build what is there already, too
+	Progress  io.Writer
+}
+
+// Proxies are the addresses of the proxies that the build's downloads go through. Empty: none.
+type Proxies struct {
+	HTTP  string
+	HTTPS string
+	No    string // hosts reached directly, separated by commas
+}
+
+// stageLabel marks the stages of a Dockerfile that are not the image: they hold what must not stay, such as ca.crt.
+const stageLabel = "cubby.stage"
+
+// pruneTimeout bounds the cleaning up after a build, which goes on when the build was cancelled.
+const pruneTimeout = time.Minute
+
+// Build builds the images of languages that the engine does not have yet. Certificates, proxies and the stages that
+// used them stay in no image, also when Build fails. Errors are those of Tag and of the engine, and say what to do
+// where no base image is to be had.
+func Build(ctx context.Context, engine Engine, options BuildOptions) error {
+	b := builder{
+		engine: engine, tree: tree{embedded}, options: options, progress: options.Progress,
+		bootstrap: bootstrap, patience: registryPatience,
+	}
+	if b.progress == nil {
+		b.progress = io.Discard
+	}
+	return b.run(ctx)
+}
+
+// builder is one call of Build.
+type builder struct {
+	engine    Engine
+	tree      tree
+	options   BuildOptions
+	progress  io.Writer
+	bootstrap func(ctx context.Context, arch string, progress io.Writer) (io.ReadCloser, error)
+	patience  time.Duration // how long a registry may be silent
+
+	base string // what to build on, once it is known
+}
+
+func (b *builder) run(ctx context.Context) (err error) {
+	arch, err := b.engine.Architecture(ctx)
+	if err != nil {
+		return fmt.Errorf("ask the engine for its architecture: %w", err)
+	}
+	languages, err := b.languages()
+	if err != nil {
+		return err
+	}
+	for _, language := range languages {
+		if err := b.language(ctx, language, arch); err != nil {
+			return fmt.Errorf("build the image of %s: %w", language, err)
+		}
+	}
+	return nil
+}
+
+// languages returns the normalised names of what was asked for, each once.
+func (b *builder) languages() ([]string, error) {
+	var names []string
+	if len(b.options.Languages) == 0 {
+		all, err := b.tree.languages()
+		if err != nil {
+			return nil, err
+		}
+		for _, language := range all {
+			names = append(names, language.Name)
+		}
+		return names, nil
+	}
+	for _, name := range b.options.Languages {
+		language, err := b.tree.lookup(name)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(names, language.Name) {
+			names = append(names, language.Name)
+		}
+	}
+	return names, nil
+}
+
+func (b *builder) language(ctx context.Context, language, arch string) error {
+	tag, err := b.tree.tag(language, arch)
+	if err != nil {
+		return err
+	}
+	if !b.options.Force {
+		found, err := b.engine.HasImage(ctx, tag)
+		if err != nil {
+			return err
+		}
+		if found {
+			b.say("%s: %s is there already", language, tag)
+			return nil
+		}
+	}
+	if b.base == "" {
+		if b.base, err = b.findBase(ctx, arch); err != nil {
+			return err
+		}
+	}
+	files, err := b.tree.files(language, arch)
+	if err != nil {
+		return err
+	}
+	return b.build(ctx, tag, files)
+}
+
+// build builds one image, and prunes its stages however that ends.
+func (b *builder) build(ctx context.Context, tag string, files []file) (err error) {
+	archive, err := buildContext(files, b.options.CA)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pruneTimeout)
+		defer cancel()
+		if pruneErr := b.engine.PruneStages(ctx, stageLabel); pruneErr != nil {
+			err = errors.Join(err, fmt.Errorf("remove the build's stages (docker image prune --filter label=%s does it): %w",
+				stageLabel, pruneErr))
+		}
+	}()
+	start := time.Now()
+	b.say("building %s on %s", tag, b.base)
+	args := b.options.Proxies.args()
+	args["BASE"] = b.base
+	if err := b.engine.BuildImage(ctx, ImageBuild{Tag: tag, Context: archive, Args: args}, b.progress); err != nil {
+		return err
+	}
+	b.say("built %s in %.0f s", tag, time.Since(start).Seconds())
+	return nil
+}
+
+// args returns the predefined build arguments. Programs differ in the case that they read.
+func (p Proxies) args() map[string]string {
+	args := map[string]string{}
+	for name, value := range map[string]string{"http_proxy": p.HTTP, "https_proxy": p.HTTPS, "no_proxy": p.No} {
+		if value != "" {
+			args[name], args[strings.ToUpper(name)] = value, value
+		}
+	}
+	return args
+}
+
+func (b *builder) say(format string, args ...any) { fmt.Fprintf(b.progress, format+"\n", args...) }

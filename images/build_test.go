@@ -1,0 +1,266 @@
+package images
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// fakeEngine keeps images by name. A field that is set makes a method go wrong.
+type fakeEngine struct {
+	images map[string]bool
+	calls  []string
+	builds []ImageBuild
+
+	pull     func(ctx context.Context, progress io.Writer) error
+	buildErr error
+	pruneErr error
+}
+
+func (e *fakeEngine) Architecture(context.Context) (string, error) { return "x86_64", nil }
+
+func (e *fakeEngine) HasImage(_ context.Context, ref string) (bool, error) { return e.images[ref], nil }
+
+func (e *fakeEngine) PullImage(ctx context.Context, ref string, progress io.Writer) error {
+	e.calls = append(e.calls, "pull "+ref)
+	if err := e.pull(ctx, progress); err != nil {
+		return err
+	}
+	e.images[ref] = true
+	return nil
+}
+
+func (e *fakeEngine) ImportImage(_ context.Context, archive io.Reader, ref string, _ []string) error {
+	e.calls = append(e.calls, "import "+ref)
+	if _, err := io.Copy(io.Discard, archive); err != nil {
+		return err
+	}
+	e.images[ref] = true
+	return nil
+}
+
+func (e *fakeEngine) BuildImage(_ context.Context, build ImageBuild, _ io.Writer) error {
+	name, _, _ := strings.Cut(build.Tag, ":")
+	e.calls = append(e.calls, "build "+name+" on "+build.Args["BASE"])
+	e.builds = append(e.builds, build)
+	if e.buildErr == nil {
+		e.images[build.Tag] = true
+	}
+	return e.buildErr
+}
+
+func (e *fakeEngine) PruneStages(ctx context.Context, label string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	e.calls = append(e.calls, "prune "+label)
+	return e.pruneErr
+}
+
+// bench is a builder on an engine where a registry answers.
+type bench struct {
+	engine *fakeEngine
+	out    bytes.Buffer
+	builder
+}
+
+func newBench() *bench {
+	b := &bench{engine: &fakeEngine{
+		images: map[string]bool{},
+		pull: func(_ context.Context, progress io.Writer) error {
+			_, err := io.WriteString(progress, "Pulling\n")
+			return err
+		},
+	}}
+	b.builder = builder{
+		engine: b.engine, tree: sample(), progress: &b.out, patience: registryPatience,
+		bootstrap: func(context.Context, string, io.Writer) (io.ReadCloser, error) {
+			return io.NopCloser(strings.NewReader("tar")), nil
+		},
+	}
+	return b
+}
+
+var errDown = errors.New("no such host")
+
+// offline is a registry that does not answer.
+func offline(context.Context, io.Writer) error { return errDown }
+
+func TestBuild(t *testing.T) {
+	t.Run("all languages are built on the pulled base", func(t *testing.T) {
+		b := newBench()
+		require.NoError(t, b.run(t.Context()))
+		require.Equal(t, []string{
+			"pull debian:trixie-slim",
+			"build cubby-bash on debian:trixie-slim", "prune cubby.stage",
+			"build cubby-python on debian:trixie-slim", "prune cubby.stage",
+		}, b.engine.calls)
+		require.Contains(t, b.out.String(), "base image: debian:trixie-slim, pulled")
+	})
+	t.Run("what is built already is not built again", func(t *testing.T) {
+		b := newBench()
+		require.NoError(t, b.run(t.Context()))
+		b.engine.calls = nil
+		require.NoError(t, b.run(t.Context()))
+		require.Empty(t, b.engine.calls)
+		require.Contains(t, b.out.String(), "is there already")
+	})
+	t.Run("force builds again", func(t *testing.T) {
+		b := newBench()
+		require.NoError(t, b.run(t.Context()))
+		b.engine.calls, b.options.Force = nil, true
+		require.NoError(t, b.run(t.Context()))
+		require.Contains(t, b.engine.calls, "build cubby-python on debian:trixie-slim")
+	})
+	t.Run("a language named twice is built once", func(t *testing.T) {
+		b := newBench()
+		b.options.Languages = []string{"py", "python"}
+		require.NoError(t, b.run(t.Context()))
+		require.Len(t, b.engine.builds, 1)
+	})
+	t.Run("an unknown language is refused before anything is pulled", func(t *testing.T) {
+		b := newBench()
+		b.options.Languages = []string{"python", "cobol"}
+		require.ErrorIs(t, b.run(t.Context()), ErrUnknownLanguage)
+		require.Empty(t, b.engine.calls)
+	})
+	t.Run("a missing supervisor is noticed before anything is pulled", func(t *testing.T) {
+		b := newBench()
+		delete(b.tree.FS.(fstest.MapFS), "supervisor/supervisor-linux-amd64")
+		require.ErrorIs(t, b.run(t.Context()), ErrNoSupervisor)
+		require.Empty(t, b.engine.calls)
+	})
+	t.Run("proxies go into the predefined arguments only", func(t *testing.T) {
+		b := newBench()
+		b.options.Proxies = Proxies{HTTP: "http://proxy:3128", No: "localhost"}
+		require.NoError(t, b.run(t.Context()))
+		require.Equal(t, map[string]string{
+			"BASE":       "debian:trixie-slim",
+			"http_proxy": "http://proxy:3128", "HTTP_PROXY": "http://proxy:3128",
+			"no_proxy": "localhost", "NO_PROXY": "localhost",
+		}, b.engine.builds[0].Args)
+	})
+}
+
+func TestBuildFails(t *testing.T) {
+	t.Run("stages are pruned after a failed build", func(t *testing.T) {
+		b := newBench()
+		b.engine.buildErr = errDown
+		err := b.run(t.Context())
+		require.ErrorIs(t, err, errDown)
+		require.ErrorContains(t, err, "build the image of bash")
+		require.Equal(t, "prune cubby.stage", b.engine.calls[len(b.engine.calls)-1])
+	})
+	t.Run("stages are pruned after a cancelled build", func(t *testing.T) {
+		b := newBench()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.NoError(t, b.build(ctx, "cubby-python:1", nil))
+		require.Contains(t, b.engine.calls, "prune cubby.stage")
+	})
+	t.Run("stages that stay are told of", func(t *testing.T) {
+		b := newBench()
+		b.engine.pruneErr = errDown
+		err := b.run(t.Context())
+		require.ErrorIs(t, err, errDown)
+		require.ErrorContains(t, err, "docker image prune --filter label=cubby.stage")
+	})
+}
+
+func TestBase(t *testing.T) {
+	t.Run("one that the engine has is taken without asking a registry", func(t *testing.T) {
+		for _, ref := range []string{publicBase, ownBase()} {
+			b := newBench()
+			b.engine.images[ref] = true
+			got, err := b.findBase(t.Context(), "amd64")
+			require.NoError(t, err)
+			require.Equal(t, ref, got)
+			require.Empty(t, b.engine.calls)
+		}
+	})
+	t.Run("without a registry it is made here, under our own name", func(t *testing.T) {
+		b := newBench()
+		b.engine.pull = offline
+		got, err := b.findBase(t.Context(), "x86_64")
+		require.NoError(t, err)
+		require.Regexp(t, `^cubby-base:trixie-[0-9a-f]{12}$`, got)
+		require.Equal(t, []string{"pull debian:trixie-slim", "import " + got}, b.engine.calls)
+		require.Contains(t, b.out.String(), "no registry answers (no such host); making cubby-base:trixie-")
+	})
+	t.Run("one that was asked for is pulled, and nothing takes its place", func(t *testing.T) {
+		b := newBench()
+		b.options.Base = "mirror.example/debian:trixie"
+		got, err := b.findBase(t.Context(), "amd64")
+		require.NoError(t, err)
+		require.Equal(t, b.options.Base, got)
+
+		b = newBench()
+		b.options.Base, b.engine.pull = "mirror.example/debian:trixie", offline
+		_, err = b.findBase(t.Context(), "amd64")
+		require.ErrorIs(t, err, errDown)
+		require.ErrorContains(t, err, "mirror.example/debian:trixie")
+		require.Equal(t, []string{"pull mirror.example/debian:trixie"}, b.engine.calls)
+	})
+	t.Run("a bootstrap that fails leaves no image", func(t *testing.T) {
+		b := newBench()
+		b.engine.pull = offline
+		b.bootstrap = func(context.Context, string, io.Writer) (io.ReadCloser, error) {
+			return io.NopCloser(io.MultiReader(strings.NewReader("half"), brokenReader{})), nil
+		}
+		_, err := b.findBase(t.Context(), "amd64")
+		require.ErrorIs(t, err, errDown)
+		require.Empty(t, b.engine.images)
+	})
+	t.Run("a silent registry is given up", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench()
+			b.engine.pull = func(ctx context.Context, _ io.Writer) error {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			_, err := b.findBase(t.Context(), "amd64")
+			require.NoError(t, err)
+			require.Contains(t, b.out.String(), "no answer from the registry for 20s")
+		})
+	})
+	t.Run("a slow registry is waited for", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench()
+			b.engine.pull = func(ctx context.Context, progress io.Writer) error {
+				for range 10 {
+					time.Sleep(b.patience - time.Second)
+					fmt.Fprintln(progress, "Downloading")
+				}
+				return ctx.Err()
+			}
+			got, err := b.findBase(t.Context(), "amd64")
+			require.NoError(t, err)
+			require.Equal(t, publicBase, got)
+		})
+	})
+	t.Run("a cancelled pull is no reason to make one here", func(t *testing.T) {
+		b := newBench()
+		ctx, cancel := context.WithCancel(t.Context())
+		b.engine.pull = func(ctx context.Context, _ io.Writer) error {
+			cancel()
+			return ctx.Err()
+		}
+		_, err := b.findBase(ctx, "amd64")
+		require.ErrorIs(t, err, context.Canceled)
+		require.Equal(t, []string{"pull debian:trixie-slim"}, b.engine.calls)
+	})
+}
+
+// brokenReader fails.
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, errDown }

@@ -1,0 +1,140 @@
+package images
+
+import (
+	"archive/tar"
+	"errors"
+	"io"
+	"io/fs"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
+)
+
+// sample is a tree with two languages and the supervisor for amd64 only.
+func sample() tree {
+	return tree{fstest.MapFS{
+		"bash/Dockerfile":                   {Data: []byte("FROM base\n")},
+		"bash/language.json":                {Data: []byte(`{"name":"bash","aliases":["sh"]}`)},
+		"python/Dockerfile":                 {Data: []byte("FROM base\n")},
+		"python/driver.py":                  {Data: []byte("pass\n")},
+		"python/language.json":              {Data: []byte(`{"name":"python","aliases":["py"],"adapter":"native"}`)},
+		"supervisor/.gitkeep":               {},
+		"supervisor/supervisor-linux-amd64": {Data: []byte("ELF")},
+	}}
+}
+
+// change returns the sample with one file changed.
+func change(name, content string) tree {
+	t := sample()
+	t.FS.(fstest.MapFS)[name] = &fstest.MapFile{Data: []byte(content)}
+	return t
+}
+
+func TestLanguages(t *testing.T) {
+	t.Run("are sorted by name", func(t *testing.T) {
+		got, err := sample().languages()
+		require.NoError(t, err)
+		require.Equal(t, []Language{{Name: "bash", Aliases: []string{"sh"}}, {Name: "python", Aliases: []string{"py"}}}, got)
+	})
+	t.Run("a name that is not the folder's is refused", func(t *testing.T) {
+		_, err := change("bash/language.json", `{"name":"zsh"}`).languages()
+		require.ErrorContains(t, err, `bash/language.json: the name is "zsh"`)
+	})
+	t.Run("broken JSON is refused", func(t *testing.T) {
+		_, err := change("bash/language.json", `{`).languages()
+		require.ErrorContains(t, err, "read bash/language.json")
+	})
+}
+
+func TestLookup(t *testing.T) {
+	for asked, want := range map[string]string{"python": "python", "py": "python", "Python": "python", "SH": "bash"} {
+		got, err := sample().lookup(asked)
+		require.NoError(t, err, asked)
+		require.Equal(t, want, got.Name)
+	}
+	for _, asked := range []string{"", "supervisor", "cobol", "../python"} {
+		_, err := sample().lookup(asked)
+		require.ErrorIs(t, err, ErrUnknownLanguage, asked)
+		require.ErrorContains(t, err, "none of bash, python")
+	}
+}
+
+func TestTag(t *testing.T) {
+	fresh, err := sample().tag("python", "amd64")
+	require.NoError(t, err)
+	require.Regexp(t, `^cubby-python:[0-9a-f]{16}$`, fresh)
+
+	t.Run("is the same for an alias and for the kernel's name of the architecture", func(t *testing.T) {
+		got, err := sample().tag("py", "x86_64")
+		require.NoError(t, err)
+		require.Equal(t, fresh, got)
+	})
+	t.Run("changes with every file of the language and with the supervisor", func(t *testing.T) {
+		for _, name := range []string{"python/driver.py", "python/Dockerfile", "python/new.py", "supervisor/supervisor-linux-amd64"} {
+			got, err := change(name, "other").tag("python", "amd64")
+			require.NoError(t, err)
+			require.NotEqual(t, fresh, got, name)
+		}
+	})
+	t.Run("does not change with another language", func(t *testing.T) {
+		got, err := change("bash/Dockerfile", "other").tag("python", "amd64")
+		require.NoError(t, err)
+		require.Equal(t, fresh, got)
+	})
+	t.Run("a binary without the supervisor says how to get one with it", func(t *testing.T) {
+		_, err := sample().tag("python", "arm64")
+		require.ErrorIs(t, err, ErrNoSupervisor)
+		require.ErrorContains(t, err, "make build")
+	})
+	t.Run("an architecture without a supervisor is refused", func(t *testing.T) {
+		_, err := sample().tag("python", "riscv64")
+		require.ErrorIs(t, err, ErrNoSupervisor)
+		require.ErrorContains(t, err, "riscv64")
+	})
+}
+
+func TestBuildContext(t *testing.T) {
+	files, err := sample().files("python", "amd64")
+	require.NoError(t, err)
+	archive, err := buildContext(files, []byte("PEM"))
+	require.NoError(t, err)
+
+	type entry struct {
+		mode    int64
+		content string
+	}
+	got := map[string]entry{}
+	reader := tar.NewReader(archive)
+	for {
+		header, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		content, err := io.ReadAll(reader)
+		require.NoError(t, err)
+		got[header.Name] = entry{header.Mode, string(content)}
+	}
+	require.Equal(t, map[string]entry{
+		"Dockerfile":    {0o644, "FROM base\n"},
+		"driver.py":     {0o644, "pass\n"},
+		"language.json": {0o644, `{"name":"python","aliases":["py"],"adapter":"native"}`},
+		"supervisor":    {0o755, "ELF"},
+		"ca.crt":        {0o644, "PEM"},
+	}, got)
+}
+
+func TestEmbedded(t *testing.T) {
+	languages, err := Languages()
+	require.NoError(t, err)
+	require.NotEmpty(t, languages)
+	for _, language := range languages {
+		dockerfile, err := fs.ReadFile(embedded, language.Name+"/Dockerfile")
+		require.NoError(t, err)
+		require.Contains(t, string(dockerfile), "\nLABEL "+stageLabel, "stages are found by their label")
+		found, err := Lookup(language.Name)
+		require.NoError(t, err)
+		require.Equal(t, language, found)
+	}
+}

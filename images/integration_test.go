@@ -1,0 +1,201 @@
+//go:build integration
+
+package images
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/client"
+	"github.com/stretchr/testify/require"
+
+	"cubby/orchestrator"
+	"cubby/orchestrator/docker"
+)
+
+// adapter makes an Engine of the engine adapter, as cmd does.
+type adapter struct{ *docker.Engine }
+
+func (a adapter) Architecture(ctx context.Context) (string, error) {
+	info, err := a.Info(ctx)
+	return info.Architecture, err
+}
+
+func (a adapter) HasImage(ctx context.Context, ref string) (bool, error) {
+	_, err := a.ImageID(ctx, ref)
+	if errors.Is(err, orchestrator.ErrImageMissing) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (a adapter) BuildImage(ctx context.Context, build ImageBuild, progress io.Writer) error {
+	args := map[string]*string{}
+	for name, value := range build.Args {
+		args[name] = &value
+	}
+	return a.Engine.BuildImage(ctx, docker.BuildSpec{Tag: build.Tag, Context: build.Context, Args: args}, progress)
+}
+
+// traceTag is the tag of what these tests build.
+const traceTag = "cubby-trace-test:latest"
+
+// trace is a build whose certificates and proxies carry words that must be found nowhere afterwards.
+type trace struct {
+	builder
+	sdk    *client.Client
+	before map[string]bool // the images before the build
+	words  [][]byte
+}
+
+func newTrace(t *testing.T) *trace {
+	t.Helper()
+	endpoint, err := docker.Find(t.Context(), docker.FindOptions{
+		Host: os.Getenv("DOCKER_HOST"), Context: os.Getenv("DOCKER_CONTEXT"), Home: os.Getenv("HOME"),
+	})
+	require.NoError(t, err)
+	engine, err := docker.New(t.Context(), docker.Config{Endpoint: endpoint, Instance: "trace-test"})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, engine.Close()) })
+	sdk, err := client.NewClientWithOpts(client.WithHost(endpoint.Host), client.WithAPIVersionNegotiation())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, sdk.Close()) })
+
+	ca, err := HostCA()
+	require.NoError(t, err)
+	secret, host := word(t), word(t)
+	tr := &trace{sdk: sdk, words: [][]byte{[]byte(secret), []byte(host)}}
+	tr.builder = builder{
+		engine: adapter{engine}, tree: tree{embedded}, progress: t.Output(), bootstrap: bootstrap, patience: registryPatience,
+		// Text outside of the markers is no certificate: what reads the bundle passes over it.
+		options: BuildOptions{CA: append([]byte(secret+"\n"), ca...), Proxies: Proxies{No: host}},
+	}
+	arch, err := tr.engine.Architecture(t.Context())
+	require.NoError(t, err)
+	tr.base, err = tr.findBase(t.Context(), arch)
+	require.NoError(t, err)
+	tr.before = tr.images(t)
+	t.Cleanup(func() {
+		require.NoError(t, engine.RemoveImage(context.WithoutCancel(t.Context()), traceTag))
+	})
+	return tr
+}
+
+func word(t *testing.T) string {
+	t.Helper()
+	raw := make([]byte, 16)
+	_, err := rand.Read(raw)
+	require.NoError(t, err)
+	return hex.EncodeToString(raw)
+}
+
+// images returns the ids of all images, intermediate and dangling ones included.
+func (tr *trace) images(t *testing.T) map[string]bool {
+	t.Helper()
+	found, err := tr.sdk.ImageList(t.Context(), image.ListOptions{All: true})
+	require.NoError(t, err)
+	ids := map[string]bool{}
+	for _, summary := range found {
+		ids[summary.ID] = true
+	}
+	return ids
+}
+
+// found returns the ids of the images made since the start in whose history, configuration or layers one of the words
+// is, and how many images were looked at.
+func (tr *trace) found(t *testing.T) (ids []string, looked int) {
+	t.Helper()
+	for id := range tr.images(t) {
+		if tr.before[id] {
+			continue
+		}
+		looked++
+		history, err := tr.sdk.ImageHistory(t.Context(), id)
+		require.NoError(t, err)
+		hit := false
+		for _, layer := range history {
+			hit = hit || tr.in(t, strings.NewReader(layer.CreatedBy))
+		}
+		saved, err := tr.sdk.ImageSave(t.Context(), []string{id})
+		require.NoError(t, err)
+		hit = tr.in(t, saved) || hit
+		require.NoError(t, saved.Close())
+		if hit {
+			ids = append(ids, id)
+		}
+	}
+	return ids, looked
+}
+
+// in reports whether one of the words is in what r reads. Saved layers are not compressed.
+func (tr *trace) in(t *testing.T, r io.Reader) bool {
+	t.Helper()
+	const overlap = 64 // longer than a word, which can lie across two chunks
+	buf := make([]byte, 1<<20)
+	kept, hit := 0, false
+	for {
+		n, err := r.Read(buf[kept:])
+		chunk := buf[:kept+n]
+		for _, w := range tr.words {
+			hit = hit || bytes.Contains(chunk, w)
+		}
+		kept = copy(buf, chunk[max(0, len(chunk)-overlap):])
+		if errors.Is(err, io.EOF) {
+			return hit
+		}
+		require.NoError(t, err)
+	}
+}
+
+func TestBuildLeavesNoTrace(t *testing.T) {
+	stage := "ARG BASE\nFROM ${BASE} AS packages\nLABEL " + stageLabel + "=1\nCOPY ca.crt /build/\n"
+
+	t.Run("the search finds what was left", func(t *testing.T) {
+		tr := newTrace(t)
+		files := []file{{name: "Dockerfile", mode: 0o644, content: []byte("ARG BASE\nFROM ${BASE}\nCOPY ca.crt /\n")}}
+		require.NoError(t, tr.build(t.Context(), traceTag, files))
+		ids, _ := tr.found(t)
+		require.NotEmpty(t, ids)
+	})
+	t.Run("after a build that failed", func(t *testing.T) {
+		tr := newTrace(t)
+		files := []file{{name: "Dockerfile", mode: 0o644, content: []byte(stage + "RUN echo $no_proxy >/build/proxy && false\n")}}
+		require.ErrorContains(t, tr.build(t.Context(), traceTag, files), "returned a non-zero code: 1")
+		tr.requireNone(t)
+	})
+	languages, err := Languages()
+	require.NoError(t, err)
+	for _, language := range languages {
+		t.Run("in the image of "+language.Name, func(t *testing.T) {
+			tr := newTrace(t)
+			arch, err := tr.engine.Architecture(t.Context())
+			require.NoError(t, err)
+			files, err := tr.tree.files(language.Name, arch)
+			require.NoError(t, err)
+			require.NoError(t, tr.build(t.Context(), traceTag, files))
+			require.NotZero(t, tr.requireNone(t))
+		})
+	}
+}
+
+// requireNone requires that no image holds a word and that no stage is left, and returns how many images there are.
+func (tr *trace) requireNone(t *testing.T) int {
+	t.Helper()
+	ids, looked := tr.found(t)
+	require.Empty(t, ids)
+	stages, err := tr.sdk.ImageList(t.Context(), image.ListOptions{
+		All: true, Filters: filters.NewArgs(filters.Arg("label", stageLabel)),
+	})
+	require.NoError(t, err)
+	require.Empty(t, stages)
+	return looked
+}

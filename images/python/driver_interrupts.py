@@ -1,0 +1,97 @@
+"""SIGINT, as the supervisor sends it to interrupt an execution."""
+
+import asyncio
+import os
+import signal
+from _thread import get_ident
+from asyncio import current_task
+from signal import SIG_UNBLOCK, SIGINT, pthread_sigmask
+from subprocess import call
+
+
+class Interrupts:
+    """Turns SIGINT into KeyboardInterrupt while user code runs. User code runs in asyncio tasks and nowhere else; the
+    driver itself runs in callbacks of the loop, so that it is never interrupted halfway.
+    """
+
+    def __init__(self, loop):
+        self.channel = None  # set once, before the first signal can matter
+        self.cell = None  # the task of the running execution
+        self.cancelled = False  # the running cell was suspended in an await, and has been cancelled
+        self.early = False  # a signal came for an execution whose request has not been taken in yet
+        self._loop = loop
+        self._held = 0
+        self._pending = False
+        self._main = get_ident()
+        self._signal = signal.signal
+
+    def install(self):
+        """Take SIGINT, whatever user code or whoever started the process has made of it."""
+        self._signal(SIGINT, self._interrupt)
+        pthread_sigmask(SIG_UNBLOCK, (SIGINT,))
+
+    def begin(self, cell):
+        """Interrupt this task from now on."""
+        self.cell, self.cancelled = cell, False
+
+    def end(self):
+        """Interrupt nothing any more."""
+        self.cell, self._pending = None, False
+
+    def forget(self):
+        """Forget an early signal. The supervisor's ping says that the last signal has been seen."""
+        self.early = False
+
+    def take_early(self):
+        """Report whether a signal came before its execution, and forget it."""
+        early, self.early = self.early, False
+        return early
+
+    def _interrupt(self, signum=SIGINT, frame=None):
+        if self._held:
+            self._pending = True
+            return
+        task = current_task(self._loop)
+        if self.cell is None:
+            # Idle, and nobody to interrupt; but a request that is on its way may be the one that is meant.
+            if not (self.channel.receiving or self.channel.waiting()):
+                return
+            self.early = True
+        elif task is not self.cell:
+            # The cell waits for something. Cancelling it needs the loop, which may be asleep in select.
+            self._loop.call_soon_threadsafe(self._cancel, self.cell)
+        if task is not None:  # the cell, or a task that an earlier one has left behind and that blocks the loop
+            raise KeyboardInterrupt
+
+    def _cancel(self, cell):
+        if cell is self.cell and not cell.done():
+            self.cancelled = True
+            cell.cancel()
+
+    def __enter__(self):
+        if get_ident() == self._main:  # Python runs signal handlers in the main thread only
+            self._held += 1
+
+    def __exit__(self, *exc):
+        if get_ident() == self._main:
+            self._held -= 1
+            if self._pending and not self._held:
+                self._pending = False
+                self._interrupt()
+
+
+def let_through_os_system():
+    """Have os.system let an interrupt through. The C library's ignores SIGINT for as long as its child runs."""
+
+    def system(command):
+        code = call(command, shell=True)
+        return -code if code < 0 else code << 8  # the wait status
+
+    os.system = system
+
+
+def new_loop():
+    """Return the loop that lives as long as the kernel, so that tasks go on between executions."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    return loop

@@ -1,0 +1,162 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/client"
+
+	"cubby/orchestrator"
+)
+
+// Start implements orchestrator.Engine. Once the engine has been asked for a container, its answer is waited for even
+// if ctx ends, for a short while: a container that nobody waits for would stay behind.
+func (e *Engine) Start(ctx context.Context, spec orchestrator.ContainerSpec) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	id, err := e.start(ctx, spec)
+	if err != nil {
+		return "", fmt.Errorf("start container %s: %w", spec.Name, err)
+	}
+	return id, nil
+}
+
+func (e *Engine) start(ctx context.Context, spec orchestrator.ContainerSpec) (string, error) {
+	config, host, net, err := convert(spec, e.instance, e.runtime)
+	if err != nil {
+		return "", err
+	}
+	if err := e.approve(ctx, spec.Image); err != nil {
+		return "", err
+	}
+	work, cancel := outlive(ctx, overrun)
+	defer cancel()
+	created, err := e.api.ContainerCreate(work, config, host, net, nil, spec.Name)
+	if err != nil {
+		return "", e.createFailed(ctx, spec, err)
+	}
+	err = e.heed(created.Warnings)
+	if err == nil && ctx.Err() == nil {
+		err = e.kind(ctx, e.api.ContainerStart(work, created.ID, container.StartOptions{}))
+	}
+	if err == nil {
+		err = ctx.Err() // the caller has left, and will not learn of a container
+	}
+	if err == nil {
+		return created.ID, nil
+	}
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), overrun)
+	defer cancel()
+	return "", errors.Join(err, e.remove(clean, created.ID))
+}
+
+// createFailed gives the error of a create its kind, and removes the container if there is one: an answer can be lost.
+func (e *Engine) createFailed(ctx context.Context, spec orchestrator.ContainerSpec, err error) error {
+	if answered(err) {
+		if errdefs.IsNotFound(err) {
+			e.disapprove(spec.Image)
+			return fmt.Errorf("%w: %w", orchestrator.ErrImageMissing, err)
+		}
+		return e.kind(ctx, err)
+	}
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), overrun)
+	defer cancel()
+	return errors.Join(e.kind(ctx, err), e.removeLost(clean, spec.Name))
+}
+
+// removeLost removes a container of ours by its name. The engine may still be making it, so a few looks are taken.
+func (e *Engine) removeLost(ctx context.Context, name string) error {
+	const looks = 10
+	for look := range looks {
+		found, err := e.api.ContainerInspect(ctx, name)
+		switch {
+		case err == nil && e.owns(found):
+			return e.remove(ctx, found.ID)
+		case err == nil, client.IsErrConnectionFailed(err):
+			return nil // somebody else's, or nobody to ask: the next List shows what there is
+		case !errdefs.IsNotFound(err):
+			return fmt.Errorf("look for container %s: %w", name, err)
+		}
+		if !pause(ctx, time.Duration(look+1)*50*time.Millisecond) {
+			break
+		}
+	}
+	return nil
+}
+
+// heed handles the warnings of a create, each of which says that something asked for was dropped.
+func (e *Engine) heed(warnings []string) error {
+	if e.strict && len(warnings) > 0 {
+		return fmt.Errorf("%w: the host cannot hold the container to its limits: %s (see cubby doctor)",
+			orchestrator.ErrEngine, strings.Join(warnings, "; "))
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, w := range warnings {
+		if !e.warned[w] {
+			e.warned[w] = true
+			e.log.Warn("the host does not enforce a limit", "warning", w)
+		}
+	}
+	return nil
+}
+
+// Remove implements orchestrator.Engine. A container of another instance is ErrConflict.
+func (e *Engine) Remove(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, removeLimit)
+	defer cancel()
+	found, err := e.api.ContainerInspect(ctx, id)
+	switch {
+	case errdefs.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("remove container %.12s: %w", id, e.kind(ctx, err))
+	case !e.owns(found):
+		return fmt.Errorf("remove container %.12s: %w: it belongs to another instance", id, orchestrator.ErrConflict)
+	}
+	return e.remove(ctx, found.ID)
+}
+
+// remove kills and removes a container, and tries until it is gone: a removal that is under way answers a conflict, and
+// a kill that takes the engine long an internal error.
+func (e *Engine) remove(ctx context.Context, id string) error {
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		err := e.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
+		if err == nil || errdefs.IsNotFound(err) {
+			return nil
+		}
+		again := errdefs.IsConflict(err) || errdefs.IsInternal(err)
+		if !again || !pause(ctx, wait) {
+			return fmt.Errorf("remove container %.12s: %w", id, e.kind(ctx, err))
+		}
+	}
+}
+
+// owns reports whether a container is this instance's.
+func (e *Engine) owns(c container.InspectResponse) bool {
+	return c.Config != nil && c.Config.Labels[LabelInstance] == e.instance
+}
+
+// outlive returns a context that ends a while after ctx has ended.
+func outlive(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(by, cancel) })
+	return longer, func() { stop(); cancel() }
+}
+
+// pause waits, and reports false when ctx ends first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,353 @@
+package orchestrator_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"cubby/orchestrator"
+	"cubby/orchestrator/enginetest"
+	"cubby/orchestrator/kernel"
+	"cubby/orchestrator/store"
+)
+
+// soon bounds every wait of these tests; it is no expectation.
+const soon = 10 * time.Second
+
+// house is a manager on a fake engine. The engine and the state directory outlive it, as they outlive a server.
+type house struct {
+	*orchestrator.Manager
+	t      *testing.T
+	engine *enginetest.Engine
+	dir    string
+	store  *store.Store
+	stop   func()
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	h := &house{t: t, engine: enginetest.New(t), dir: t.TempDir()}
+	h.open(orchestrator.Config{})
+	t.Cleanup(func() { h.close() })
+	return h
+}
+
+// open starts a manager on what an earlier one has left.
+func (h *house) open(cfg orchestrator.Config) {
+	h.t.Helper()
+	var err error
+	h.store, err = store.Open(h.dir)
+	require.NoError(h.t, err)
+	cfg.Engine, cfg.Workspaces, cfg.Images, cfg.Store = h.engine, h.engine, h.engine, h.store
+	cfg.Languages = []orchestrator.Language{{Name: "python", Aliases: []string{"py"}}, {Name: "other"}}
+	cfg.Logger = slog.New(slog.NewTextHandler(h.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	h.Manager, err = orchestrator.New(cfg)
+	require.NoError(h.t, err)
+	require.NoError(h.t, h.Adopt(h.t.Context()))
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = h.Run(ctx) }()
+	h.stop = sync.OnceFunc(func() { cancel(); <-ended; require.NoError(h.t, h.store.Close()) })
+}
+
+func (h *house) close() { h.stop() }
+
+// reopen ends the manager as a crash would, as far as containers and store can tell, and starts the next one.
+func (h *house) reopen() {
+	h.t.Helper()
+	h.close()
+	h.open(orchestrator.Config{})
+}
+
+func (h *house) create() string {
+	h.t.Helper()
+	cc, err := h.Create(h.t.Context(), orchestrator.CreateRequest{})
+	require.NoError(h.t, err)
+	return cc.ID
+}
+
+func (h *house) start(id, code string) *orchestrator.Execution {
+	h.t.Helper()
+	e, err := h.Execute(h.t.Context(), orchestrator.ExecuteRequest{Context: id, Code: code})
+	require.NoError(h.t, err)
+	return e
+}
+
+// told is what an execution says, in short: "hi\n", "=value", "!NameError", and its ending and state.
+type told struct {
+	text   string
+	ending kernel.Ending
+	state  kernel.State
+}
+
+func (h *house) run(id, code string) told { h.t.Helper(); return h.listen(h.start(id, code)) }
+
+func (h *house) listen(e *orchestrator.Execution) told {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), soon)
+	defer cancel()
+	var text strings.Builder
+	var last orchestrator.Event
+	for {
+		ev, err := e.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			require.Equal(h.t, kernel.TypeDone, last.Type, "the done is last")
+			return told{text.String(), last.Ending, last.State}
+		}
+		require.NoError(h.t, err)
+		switch ev.Type {
+		case kernel.TypeStdout:
+			text.WriteString(ev.Text)
+		case kernel.TypeResult:
+			text.WriteString("=" + strings.Trim(string(ev.Data["text/plain"]), `"`))
+		case kernel.TypeError:
+			text.WriteString("!" + ev.Name)
+		}
+		last = ev
+	}
+}
+
+func (h *house) get(id string) orchestrator.CodeContext {
+	h.t.Helper()
+	cc, err := h.Get(h.t.Context(), id)
+	require.NoError(h.t, err)
+	return cc
+}
+
+// eventually waits until the context is in a state.
+func (h *house) eventually(id string, state orchestrator.State) orchestrator.CodeContext {
+	h.t.Helper()
+	require.Eventually(h.t, func() bool { return h.get(id).State == state }, soon, time.Millisecond, "state %s, now %+v", state, h.get(id))
+	return h.get(id)
+}
+
+func (h *house) reached(gate string) {
+	h.t.Helper()
+	select {
+	case <-h.engine.Waiting(gate):
+	case <-time.After(soon):
+		h.t.Fatalf("nothing has reached gate %s", gate)
+	}
+}
+
+func (h *house) containers() []orchestrator.Container {
+	h.t.Helper()
+	list, err := h.engine.List(h.t.Context())
+	require.NoError(h.t, err)
+	return list
+}
+
+var (
+	fine = func(text string) told { return told{text, kernel.EndingOK, kernel.StatePreserved} }
+	bad  = func(text string) told { return told{text, kernel.EndingError, kernel.StatePreserved} }
+)
+
+func TestContextsKeepTheirStateApart(t *testing.T) {
+	h := newHouse(t)
+	a, b := h.create(), h.create()
+	require.Equal(t, fine(""), h.run(a, "set x 1"))
+	require.Equal(t, fine("=1"), h.run(a, "get x"))
+	require.Equal(t, bad("!NameError"), h.run(b, "get x"))
+	list, err := h.List(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{a, b}, []string{list[0].ID, list[1].ID}, "in the order of creation")
+}
+
+func TestCreate(t *testing.T) {
+	t.Run("defaults", func(t *testing.T) {
+		h := newHouse(t)
+		cc := h.get(h.create())
+		require.Equal(t, "python", cc.Language)
+		require.Equal(t, "/home/user", cc.Cwd)
+		require.Equal(t, 1, cc.Generation)
+		require.Equal(t, orchestrator.StateReady, cc.State)
+	})
+	t.Run("as asked", func(t *testing.T) {
+		h := newHouse(t)
+		cc, err := h.Create(t.Context(), orchestrator.CreateRequest{Language: " PY ", Cwd: "/tmp", Env: map[string]string{"K": "a\"'\n\u2028"}})
+		require.NoError(t, err)
+		require.Equal(t, "python", cc.Language)
+		require.Equal(t, fine("=/tmp"), h.run(cc.ID, "cwd"))
+		require.Contains(t, h.run(cc.ID, "env K").text, "=a")
+	})
+	for name, tc := range map[string]struct {
+		req   orchestrator.CreateRequest
+		broke func(*enginetest.Engine)
+		kind  error
+	}{
+		"unknown language": {req: orchestrator.CreateRequest{Language: "cobol"}, kind: orchestrator.ErrUnknownLanguage},
+		"relative cwd":     {req: orchestrator.CreateRequest{Cwd: "tmp"}, kind: orchestrator.ErrInvalid},
+		"cwd with NUL":     {req: orchestrator.CreateRequest{Cwd: "/a\x00"}, kind: orchestrator.ErrInvalid},
+		"missing cwd":      {req: orchestrator.CreateRequest{Cwd: "/missing/x"}, kind: orchestrator.ErrInvalid},
+		"env without name": {req: orchestrator.CreateRequest{Env: map[string]string{"": "x"}}, kind: orchestrator.ErrInvalid},
+		"env with =":       {req: orchestrator.CreateRequest{Env: map[string]string{"A=B": "x"}}, kind: orchestrator.ErrInvalid},
+		"no image": {
+			broke: func(e *enginetest.Engine) {
+				e.Hook(enginetest.Hooks{Image: func() error { return orchestrator.ErrImageMissing }})
+			},
+			kind: orchestrator.ErrImageMissing,
+		},
+		"engine down": {
+			broke: func(e *enginetest.Engine) {
+				e.Hook(enginetest.Hooks{Start: func() error { return orchestrator.ErrEngine }})
+			},
+			kind: orchestrator.ErrEngine,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			if tc.broke != nil {
+				tc.broke(h.engine)
+			}
+			_, err := h.Create(t.Context(), tc.req)
+			require.ErrorIs(t, err, tc.kind)
+			h.requireNothing()
+		})
+	}
+	t.Run("the client leaves at any step", func(t *testing.T) {
+		for name, leaveAt := range map[string]func(*enginetest.Engine, func()){
+			"start": func(e *enginetest.Engine, leave func()) {
+				e.Hook(enginetest.Hooks{Start: func() error { leave(); return nil }})
+			},
+			"attach": func(e *enginetest.Engine, leave func()) {
+				e.Hook(enginetest.Hooks{Attach: func() error { leave(); return nil }})
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				h := newHouse(t)
+				ctx, leave := context.WithCancel(t.Context())
+				leaveAt(h.engine, leave)
+				_, err := h.Create(ctx, orchestrator.CreateRequest{})
+				require.Error(t, err)
+				h.requireNothing()
+			})
+		}
+	})
+}
+
+// requireNothing holds that no context, container or record is there.
+func (h *house) requireNothing() {
+	h.t.Helper()
+	list, err := h.List(h.t.Context())
+	require.NoError(h.t, err)
+	require.Empty(h.t, list)
+	require.Empty(h.t, h.containers())
+	records, err := h.store.Contexts()
+	require.NoError(h.t, err)
+	require.Empty(h.t, records)
+}
+
+func TestCapacityIsNeverExceeded(t *testing.T) {
+	h := newHouse(t)
+	h.close()
+	h.open(orchestrator.Config{MaxContexts: 3})
+	var wg sync.WaitGroup
+	refused := make(chan error, 20)
+	for range 20 {
+		wg.Go(func() {
+			if _, err := h.Create(t.Context(), orchestrator.CreateRequest{}); err != nil {
+				refused <- err
+			}
+		})
+	}
+	wg.Wait()
+	require.Len(t, h.containers(), 3)
+	require.Len(t, refused, 17)
+	require.ErrorIs(t, <-refused, orchestrator.ErrCapacity)
+}
+
+func TestDefaultContexts(t *testing.T) {
+	h := newHouse(t)
+	var wg sync.WaitGroup
+	for range 5 {
+		wg.Go(func() {
+			e, err := h.Execute(t.Context(), orchestrator.ExecuteRequest{Code: "set x 1"})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			h.listen(e)
+		})
+	}
+	wg.Wait()
+	require.Len(t, h.containers(), 1, "one default context, however many ask at once")
+	e, err := h.Execute(t.Context(), orchestrator.ExecuteRequest{Language: "py", Code: "get x"})
+	require.NoError(t, err)
+	require.Equal(t, fine("=1"), h.listen(e), "python's default context is the default context")
+	e, err = h.Execute(t.Context(), orchestrator.ExecuteRequest{Language: "other", Code: "get x"})
+	require.NoError(t, err)
+	require.Equal(t, bad("!NameError"), h.listen(e))
+
+	list, err := h.List(t.Context())
+	require.NoError(t, err)
+	require.Len(t, list, 2)
+	require.NoError(t, h.Remove(t.Context(), list[0].ID))
+	e, err = h.Execute(t.Context(), orchestrator.ExecuteRequest{Code: "get x"})
+	require.NoError(t, err)
+	require.Equal(t, bad("!NameError"), h.listen(e), "a removed default context has a successor")
+}
+
+func TestExecuteRefuses(t *testing.T) {
+	h := newHouse(t)
+	id := h.create()
+	for name, tc := range map[string]struct {
+		req  orchestrator.ExecuteRequest
+		kind error
+	}{
+		"unknown context":      {orchestrator.ExecuteRequest{Context: "nope"}, orchestrator.ErrNotFound},
+		"unknown language":     {orchestrator.ExecuteRequest{Language: "cobol"}, orchestrator.ErrUnknownLanguage},
+		"context and language": {orchestrator.ExecuteRequest{Context: id, Language: "python"}, orchestrator.ErrInvalid},
+		"too much code":        {orchestrator.ExecuteRequest{Context: id, Code: strings.Repeat("x", orchestrator.MaxCode+1)}, orchestrator.ErrTooLarge},
+		"code that grows":      {orchestrator.ExecuteRequest{Context: id, Code: strings.Repeat("\x01", orchestrator.MaxCode)}, orchestrator.ErrTooLarge},
+		"negative timeout":     {orchestrator.ExecuteRequest{Context: id, Timeout: -1}, orchestrator.ErrInvalid},
+		"endless timeout":      {orchestrator.ExecuteRequest{Context: id, Timeout: 100 * time.Hour}, orchestrator.ErrInvalid},
+		"env with NUL":         {orchestrator.ExecuteRequest{Context: id, Env: map[string]string{"A": "\x00"}}, orchestrator.ErrInvalid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := h.Execute(t.Context(), tc.req)
+			require.ErrorIs(t, err, tc.kind)
+		})
+	}
+	require.Equal(t, fine("still here\n"), h.run(id, "print still here"))
+}
+
+func TestExecutionsOfOneContextQueue(t *testing.T) {
+	h := newHouse(t)
+	id := h.create()
+	var running []*orchestrator.Execution
+	running = append(running, h.start(id, "gate g"))
+	for i := range kernel.QueueLength {
+		running = append(running, h.start(id, fmt.Sprintf("print %d", i)))
+	}
+	_, err := h.Execute(t.Context(), orchestrator.ExecuteRequest{Context: id, Code: "print too many"})
+	require.ErrorIs(t, err, orchestrator.ErrCapacity)
+	require.Equal(t, orchestrator.StateBusy, h.get(id).State)
+	h.engine.Open("g")
+	require.Equal(t, fine(""), h.listen(running[0]))
+	for i, e := range running[1:] {
+		require.Equal(t, fine(fmt.Sprintf("%d\n", i)), h.listen(e))
+	}
+}
+
+func TestInterrupt(t *testing.T) {
+	h := newHouse(t)
+	id := h.create()
+	h.run(id, "set x 1")
+	running, waiting := h.start(id, "gate never"), h.start(id, "print never")
+	h.reached("never")
+	require.NoError(t, h.Interrupt(t.Context(), id))
+	interrupted := told{"!KeyboardInterrupt", kernel.EndingInterrupted, kernel.StatePreserved}
+	require.Equal(t, interrupted, h.listen(running))
+	require.Equal(t, told{"", kernel.EndingInterrupted, kernel.StatePreserved}, h.listen(waiting), "unrun")
+	running.Interrupt() // over: nothing happens
+	require.Equal(t, fine("=1"), h.run(id, "get x"))
+	require.ErrorIs(t, h.Interrupt(t.Context(), "nope"), orchestrator.ErrNotFound)
+}

@@ -1,0 +1,332 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"cubby/orchestrator/kernel"
+)
+
+// The bounds of a native kernel's output.
+const (
+	maxOutputs = 64      // pairs of pipes that stay open, the running execution's included
+	bootTail   = 4 << 10 // bytes of what a kernel printed at boot that are told when it dies of it
+)
+
+// native is the adapter of a kernel that runs our own driver.
+type native struct {
+	language Language
+	user     *userThread
+	reaper   *Reaper
+	boot     *tail
+	reading  sync.WaitGroup // of pipes
+
+	channel *channel // set by Boot
+	killed  atomic.Bool
+	exited  chan struct{}
+	exit    Exit // read after exited
+
+	mu      sync.Mutex
+	process *process
+	take    func(driverFrame) // takes the frames of the request that is being answered; nil: none is
+	outputs []*outputs        // oldest first
+}
+
+var _ Adapter = (*native)(nil)
+
+// newNative returns the adapter of a language's driver.
+func newNative(language Language, user *userThread, reaper *Reaper) *native {
+	return &native{
+		language: language, user: user, reaper: reaper,
+		boot: &tail{}, exited: make(chan struct{}),
+	}
+}
+
+// Boot implements Adapter.
+func (n *native) Boot(ctx context.Context) (version string, err error) {
+	if err := n.start(); err != nil {
+		n.exit = Exit{Value: err.Error()}
+		close(n.exited)
+		return "", err
+	}
+	err = n.await(ctx, "boot", func() error { return nil }, func(frame driverFrame) bool {
+		version = frame.Version
+		return frame.Type == driverBoot
+	})
+	if err != nil {
+		return "", fmt.Errorf("%w%s", err, n.boot.report())
+	}
+	return version, nil
+}
+
+// start starts the driver and what reads from it.
+func (n *native) start() error {
+	stdin, err := os.Open(os.DevNull)
+	if err != nil {
+		return fmt.Errorf("open the kernel's standard input: %w", err)
+	}
+	defer stdin.Close()
+	output, outputWrite, err := newPipe(n.user, kernel.TypeStderr, n.boot)
+	if err != nil {
+		return err
+	}
+	defer outputWrite.Close()
+	channel, driverEnd, err := newChannel()
+	if err != nil {
+		output.close()
+		return err
+	}
+	defer driverEnd.Close()
+	process, err := n.reaper.spawn(n.language, n.user.uid, stdin, outputWrite, driverEnd)
+	if err != nil {
+		output.close()
+		return errors.Join(err, channel.conn.Close())
+	}
+	n.mu.Lock()
+	n.channel, n.process = channel, process
+	n.mu.Unlock()
+	n.reading.Go(output.run)
+	go func() { <-process.exited; channel.giveUp() }()
+	go n.read(process, output)
+	return nil
+}
+
+// read takes frames until the driver is dead, and then says that it is.
+func (n *native) read(process *process, boot *pipe) {
+	var stream driverStream
+	var fault error
+	feed := func(chunk []byte) {
+		if fault == nil {
+			fault = stream.feed(chunk, n.dispatch)
+		}
+		if fault != nil {
+			n.killed.Store(true)
+			_ = process.signalGroup(unix.SIGKILL) // the supervisor kills the rest
+		}
+	}
+	buffer := make([]byte, readSize)
+	for {
+		size, err := n.channel.receive(buffer, process.pid)
+		if err != nil {
+			break
+		}
+		feed(buffer[:size])
+	}
+	// A driver that has closed its channel, or one that lets nobody read it, is of no use alive.
+	select {
+	case <-process.exited:
+	default:
+		n.killed.Store(true)
+		_ = process.signalGroup(unix.SIGKILL)
+		<-process.exited
+		fault = errors.Join(fault, errors.New("kernel closed its channel"))
+	}
+	n.channel.rest(buffer, process.pid, feed)
+	_ = n.channel.conn.Close()
+	boot.drain()
+	n.exit = exitOf(process.status, fault, n.killed.Load())
+	close(n.exited)
+}
+
+// dispatch hands a frame to the request that is being answered. One that nobody asked for is dropped.
+func (n *native) dispatch(frame driverFrame) {
+	n.mu.Lock()
+	take := n.take
+	n.mu.Unlock()
+	if take != nil {
+		take(frame)
+	}
+}
+
+// await sends a request and lets take have the frames that come until it returns true.
+func (n *native) await(ctx context.Context, what string, send func() error, take func(driverFrame) bool) error {
+	answered := make(chan struct{})
+	n.mu.Lock()
+	n.take = func(frame driverFrame) {
+		if !take(frame) {
+			return
+		}
+		n.mu.Lock()
+		n.take = nil
+		n.mu.Unlock()
+		close(answered)
+	}
+	n.mu.Unlock()
+	defer func() {
+		n.mu.Lock()
+		n.take = nil
+		n.mu.Unlock()
+	}()
+	stop := context.AfterFunc(ctx, n.channel.giveUp)
+	sent := send()
+	if !stop() && sent == nil {
+		sent = ctx.Err()
+	}
+	if sent != nil && ctx.Err() == nil {
+		<-n.exited // the channel breaks when the kernel dies, and its death is the better reason
+	}
+	select {
+	case <-answered:
+		return nil
+	case <-n.exited:
+	case <-ctx.Done():
+		return fmt.Errorf("kernel did not answer the %s: %w", what, ctx.Err())
+	}
+	select {
+	case <-answered: // with its last words
+		return nil
+	default:
+		return ErrExited
+	}
+}
+
+// Setup implements Adapter.
+func (n *native) Setup(ctx context.Context, cwd string, env map[string]string) error {
+	var failed error
+	send := func() error { return n.channel.send(driverRequest{Op: "setup", Cwd: cwd, Env: env}) }
+	err := n.await(ctx, "setup", send, func(frame driverFrame) bool {
+		if frame.Type == driverFailed {
+			failed = &CwdError{Value: frame.Value}
+		}
+		return frame.Type == driverReady || frame.Type == driverFailed
+	})
+	if err != nil {
+		return err
+	}
+	return failed
+}
+
+// Ping implements Adapter.
+func (n *native) Ping(ctx context.Context) error {
+	send := func() error { return n.channel.send(driverRequest{Op: "ping"}) }
+	return n.await(ctx, "ping", send, func(frame driverFrame) bool { return frame.Type == driverPong })
+}
+
+// Execute implements Adapter.
+func (n *native) Execute(ctx context.Context, run Run, sink Sink) error {
+	outs, stdout, stderr, err := n.openOutputs(sink)
+	if err != nil {
+		return err
+	}
+	send := func() error {
+		req := driverRequest{Op: "execute", ID: run.ID, Code: run.Code, Env: run.Env}
+		return errors.Join(n.channel.send(req, stdout, stderr), stdout.Close(), stderr.Close())
+	}
+	err = n.await(ctx, "execute", send, func(frame driverFrame) bool {
+		switch frame.Type {
+		case driverStarted:
+			sink.Event(kernel.Event{Type: kernel.TypeStarted, Count: frame.Count})
+		case driverResult:
+			outs.drain()
+			sink.Ready(frame.size, n.exited)
+			sink.Event(kernel.Event{Type: kernel.TypeResult, Data: frame.Data, Main: frame.Main})
+		case driverError:
+			outs.drain()
+			sink.Event(kernel.Event{
+				Type: kernel.TypeError, Name: frame.Name, Value: frame.Value, Traceback: frame.Traceback,
+			})
+		case driverDone:
+			outs.retire()
+			return true
+		}
+		return false
+	})
+	if err != nil {
+		outs.retire()
+	}
+	return err
+}
+
+// openOutputs makes the pipes of an execution and closes those of the oldest if there are too many.
+func (n *native) openOutputs(sink Sink) (outs *outputs, stdout, stderr *os.File, err error) {
+	outs = &outputs{}
+	if outs.stdout, stdout, err = newPipe(n.user, kernel.TypeStdout, sink); err != nil {
+		return nil, nil, nil, err
+	}
+	if outs.stderr, stderr, err = newPipe(n.user, kernel.TypeStderr, sink); err != nil {
+		outs.stdout.close()
+		return nil, nil, nil, errors.Join(err, stdout.Close())
+	}
+	n.reading.Go(outs.stdout.run)
+	n.reading.Go(outs.stderr.run)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.outputs = append(n.outputs, outs)
+	if len(n.outputs) > maxOutputs {
+		n.outputs[0].close()
+		n.outputs[0] = nil
+		n.outputs = n.outputs[1:]
+	}
+	return outs, stdout, stderr, nil
+}
+
+// Interrupt implements Adapter.
+func (n *native) Interrupt() error {
+	n.mu.Lock()
+	process := n.process
+	n.mu.Unlock()
+	if process == nil {
+		return nil
+	}
+	return process.signalGroup(unix.SIGINT)
+}
+
+// Kill implements Adapter.
+func (n *native) Kill(ctx context.Context) error {
+	n.killed.Store(true)
+	return n.user.killAll(ctx)
+}
+
+// Exited implements Adapter.
+func (n *native) Exited() <-chan struct{} { return n.exited }
+
+// Exit implements Adapter.
+func (n *native) Exit() Exit { return n.exit }
+
+// exitOf says how a kernel died. A fault is what it was killed for by its own reader.
+func exitOf(status unix.WaitStatus, fault error, killed bool) Exit {
+	switch {
+	case fault != nil:
+		return Exit{Value: fault.Error()}
+	case status.Signaled():
+		return Exit{
+			Value:  "signal: " + status.Signal().String(),
+			Killed: status.Signal() == unix.SIGKILL && !killed,
+		}
+	default:
+		return Exit{Value: fmt.Sprintf("exit status %d", status.ExitStatus())}
+	}
+}
+
+// tail is a sink that keeps the end of what it is told.
+type tail struct {
+	mu   sync.Mutex
+	text string
+}
+
+// Event implements Sink.
+func (t *tail) Event(ev kernel.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text += ev.Text
+	t.text = t.text[max(0, len(t.text)-bootTail):]
+}
+
+// Ready implements Sink.
+func (t *tail) Ready(int, <-chan struct{}) {}
+
+// report returns the text as the end of an error.
+func (t *tail) report() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.text == "" {
+		return ""
+	}
+	return ": " + t.text
+}

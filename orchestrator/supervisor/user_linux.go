@@ -1,0 +1,138 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// userThread is an OS thread that can act as the user of the container for the length of one function. What it does
+// must not fork and must not call code that other threads finish: only plain system calls.
+//
+// It is locked for good, which also gives the Go runtime its template thread early: at the pids limit no thread can be
+// started any more, and a runtime that needs one then ends the process.
+type userThread struct {
+	uid   int
+	calls chan func()
+}
+
+// newUserThread starts the thread. It lives as long as the process.
+func newUserThread(uid int) *userThread {
+	t := &userThread{uid: uid, calls: make(chan func())}
+	go func() {
+		runtime.LockOSThread()
+		for call := range t.calls {
+			call()
+		}
+	}()
+	return t
+}
+
+// do runs fn on the thread with the user's real and effective uid, and root's as the saved one, to come back.
+//
+// The real uid has to be the user's as well: kill(2) lets a sender whose real uid is root's signal every process of
+// root, and the bridges are such; and pipe buffers are accounted to the real uid, root's of which all containers share.
+func (t *userThread) do(fn func() error) error {
+	result := make(chan error)
+	t.calls <- func() {
+		if err := setThreadUID(t.uid); err != nil {
+			result <- fmt.Errorf("act as uid %d: %w", t.uid, err)
+			return
+		}
+		err := fn()
+		if back := setThreadUID(0); back != nil {
+			// A supervisor with a thread that is the user's would be the user's to hurt.
+			fmt.Fprintf(os.Stderr, "supervisor: act as root again: %v\n", back)
+			os.Exit(1)
+		}
+		result <- err
+	}
+	return <-result
+}
+
+// setThreadUID sets the real and effective uid of this thread only; unix.Setresuid sets those of all threads.
+func setThreadUID(uid int) error {
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(uid), uintptr(uid), 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// killAll kills every process of the user, without a fork, and returns when none is left. One pass reaches all of
+// them, stopped ones and those that are being forked included; more passes are for what changed its uid in between.
+func (t *userThread) killAll(ctx context.Context) error {
+	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		err := t.do(func() error { return unix.Kill(-1, unix.SIGKILL) })
+		if err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.EPERM) {
+			return fmt.Errorf("kill the processes of uid %d: %w", t.uid, err)
+		}
+		left, err := processesOf(t.uid)
+		if err != nil {
+			return err
+		}
+		if left == 0 {
+			return nil
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return fmt.Errorf("kill the processes of uid %d: %d are left: %w", t.uid, left, ctx.Err())
+		}
+	}
+}
+
+// processesOf counts the living processes of a user.
+func processesOf(uid int) (int, error) {
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return 0, fmt.Errorf("look for processes of uid %d: %w", uid, err)
+	}
+	names, err := proc.Readdirnames(-1)
+	_ = proc.Close()
+	if err != nil {
+		return 0, fmt.Errorf("look for processes of uid %d: %w", uid, err)
+	}
+	count := 0
+	for _, name := range names {
+		if _, err := strconv.Atoi(name); err != nil {
+			continue
+		}
+		status, err := os.ReadFile("/proc/" + name + "/status")
+		if err == nil && livesAs(string(status), uid) { // one that cannot be read is gone
+			count++
+		}
+	}
+	return count, nil
+}
+
+// livesAs reports whether a process, by its /proc status, is alive and has a uid as one of its four.
+func livesAs(status string, uid int) bool {
+	want := strconv.Itoa(uid)
+	for line := range strings.Lines(status) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 {
+			continue
+		}
+		switch fields[0] {
+		case "State:":
+			if fields[1] == "Z" || fields[1] == "X" {
+				return false
+			}
+		case "Uid:":
+			for _, have := range fields[1:] {
+				if have == want {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	return false
+}
