@@ -71,6 +71,6 @@ $(LINTER):
 install: build ## Install cubby where go install puts programs
 	CGO_ENABLED=0 $(GO) install -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' ./cmd/cubby
 
-clean: ## Remove everything ever made: containers, volumes and images on the engine, binaries, caches
+clean: ## Remove everything ever made: containers, volumes and images of all cubby servers here, binaries, caches
 	@[ -x bin/cubby ] || $(MAKE) --no-print-directory build
-	@bin/cubby clean; status=$$?; rm -rf bin .cache $(SUPERVISORS) api/sdktest/js/node_modules; exit $$status
+	@bin/cubby clean --yes; status=$$?; rm -rf bin .cache $(SUPERVISORS) api/sdktest/js/node_modules; exit $$status

@@ -73,6 +73,7 @@ func (c *contexts) Execute(ctx context.Context, req orchestrator.ExecuteRequest)
 
 // always answers every method with the same context, or the same error.
 func always(t *testing.T, err error) *contexts {
+	t.Helper()
 	return &contexts{
 		t: t,
 		create: func(context.Context, orchestrator.CreateRequest) (orchestrator.CodeContext, error) {
@@ -129,8 +130,14 @@ func serve(t *testing.T, cfg api.Config) string {
 	return server.URL
 }
 
+// answer is what a server has answered.
+type answer struct {
+	StatusCode int
+	Header     http.Header
+}
+
 // ask sends a request; header is "Name: value" lines.
-func ask(t *testing.T, method, url, body string, header ...string) (*http.Response, string) {
+func ask(t *testing.T, method, url, body string, header ...string) (answer, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	require.NoError(t, err)
@@ -139,11 +146,12 @@ func ask(t *testing.T, method, url, body string, header ...string) (*http.Respon
 	}
 	for _, line := range header {
 		name, value, _ := strings.Cut(line, ": ")
-		if name == "Host" {
+		switch {
+		case name == "Host":
 			req.Host = value
-		} else if value == "" {
+		case value == "":
 			req.Header.Del(name)
-		} else {
+		default:
 			req.Header.Add(name, value)
 		}
 	}
@@ -152,7 +160,7 @@ func ask(t *testing.T, method, url, body string, header ...string) (*http.Respon
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	require.NoError(t, err)
-	return res, string(text)
+	return answer{res.StatusCode, res.Header}, string(text)
 }
 
 // syncBuffer is a log that can be read while it is written.

@@ -69,7 +69,7 @@ func parseObject(raw []byte) (*object, error) {
 	err := json.Unmarshal(raw, &valid)
 	switch {
 	case len(bytes.TrimSpace(raw)) == 0:
-		return nil, &invalidBody{[]wire.Detail{{Type: "missing", Loc: []any{"body"}, Msg: "Field required"}}}
+		return nil, &bodyError{[]wire.Detail{{Type: "missing", Loc: []any{"body"}, Msg: "Field required"}}}
 	case !utf8.Valid(raw):
 		return nil, notJSON(0, "the body is no UTF-8")
 	case errors.As(err, &syntax):
@@ -77,7 +77,7 @@ func parseObject(raw []byte) (*object, error) {
 	case err != nil:
 		return nil, notJSON(0, err.Error())
 	case bytes.TrimSpace(raw)[0] != '{':
-		return nil, &invalidBody{[]wire.Detail{fault(raw, "model_attributes_type",
+		return nil, &bodyError{[]wire.Detail{fault(raw, "model_attributes_type",
 			"Input should be a valid dictionary or object to extract fields from")}}
 	}
 	members, err := membersOf(raw)
@@ -88,7 +88,7 @@ func parseObject(raw []byte) (*object, error) {
 }
 
 func notJSON(offset int64, why string) error {
-	return &invalidBody{[]wire.Detail{{
+	return &bodyError{[]wire.Detail{{
 		Type: "json_invalid", Loc: []any{"body", offset}, Msg: "JSON decode error",
 		Input: json.RawMessage("{}"), Ctx: map[string]any{"error": why},
 	}}}
@@ -126,7 +126,7 @@ func (o *object) err() error {
 	if len(o.detail) == 0 {
 		return nil
 	}
-	return &invalidBody{o.detail}
+	return &bodyError{o.detail}
 }
 
 // text returns a required string.

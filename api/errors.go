@@ -24,11 +24,11 @@ type refusal struct {
 // Error implements error.
 func (e *refusal) Error() string { return e.message }
 
-// invalidBody is a request's body that is not what the route takes: a 422.
-type invalidBody struct{ detail []wire.Detail }
+// bodyError is a request's body that is not what the route takes: a 422.
+type bodyError struct{ detail []wire.Detail }
 
 // Error implements error.
-func (e *invalidBody) Error() string { return "invalid request body" }
+func (e *bodyError) Error() string { return "invalid request body" }
 
 // action puts E2B's words for what was attempted before an error.
 type action struct {
@@ -123,7 +123,7 @@ func (s *Server) fail(w *response, r *http.Request, plain bool, err error) {
 		s.log.ErrorContext(r.Context(), "answer broken off", "request_id", w.requestID, "error", err)
 		panic(http.ErrAbortHandler) //nolint:forbidigo // how net/http is told to reset the connection
 	}
-	var invalid *invalidBody
+	var invalid *bodyError
 	if errors.As(err, &invalid) {
 		err = writeJSON(w, http.StatusUnprocessableEntity, wire.ValidationError{Detail: invalid.detail})
 	} else {

@@ -35,6 +35,7 @@ func stdout(text string) kernel.Event {
 
 // executing returns contexts whose executions are all e.
 func executing(t *testing.T, e *orchestrator.Execution) *contexts {
+	t.Helper()
 	return &contexts{t: t, execute: func(context.Context, orchestrator.ExecuteRequest) (*orchestrator.Execution, error) {
 		return e, nil
 	}}
@@ -55,8 +56,8 @@ func await(t *testing.T, what string, happened <-chan struct{}) {
 	}
 }
 
-// post starts an execute and returns its answer, whose headers have come.
-func post(ctx context.Context, t *testing.T, url, body string) *http.Response {
+// post starts an execute and returns its lines once the headers have come.
+func post(ctx context.Context, t *testing.T, url, body string) io.Reader {
 	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/execute", strings.NewReader(body))
 	require.NoError(t, err)
@@ -64,14 +65,14 @@ func post(ctx context.Context, t *testing.T, url, body string) *http.Response {
 	res, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = res.Body.Close() })
-	return res
+	return res.Body
 }
 
 func TestLinesComeAsTheyHappen(t *testing.T) {
 	e, _ := watched()
 	url := serve(t, api.Config{Contexts: executing(t, e)})
-	res := post(t.Context(), t, url, `{"code":""}`) // the headers come before any event
-	lines := bufio.NewScanner(res.Body)
+	body := post(t.Context(), t, url, `{"code":""}`) // the headers come before any event
+	lines := bufio.NewScanner(body)
 	next := func() string {
 		require.True(t, lines.Scan(), "%v", lines.Err())
 		return lines.Text()
@@ -172,12 +173,12 @@ func TestTheServersOwnEndInterruptsNothing(t *testing.T) {
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	go func() { _ = server.Serve(listener) }()
-	res := post(t.Context(), t, "http://"+listener.Addr().String(), `{"code":""}`)
+	body := post(t.Context(), t, "http://"+listener.Addr().String(), `{"code":""}`)
 	grace, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	require.ErrorIs(t, server.Shutdown(grace), context.DeadlineExceeded, "it waits for the execution")
 	require.NoError(t, server.Close())
-	_, err = io.ReadAll(res.Body)
+	_, err = io.ReadAll(body)
 	require.Error(t, err, "the stream does not end as if the execution had")
 	require.Eventually(t, func() bool { return strings.Contains(log.String(), "path=/execute") }, patience, time.Millisecond)
 	select {

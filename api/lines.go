@@ -118,9 +118,9 @@ func (t *translation) errorOf(done kernel.Event) (line wire.ExecutionError, own 
 		return line, true
 	}
 	line = wire.ExecutionError{Type: wire.TypeError, Name: words.name, Value: words.value}
-	switch {
-	case done.Ending == kernel.EndingRestarted, done.Ending == kernel.EndingRemoved: // the words say all
-	case done.Ending == kernel.EndingLost:
+	switch done.Ending {
+	case kernel.EndingRestarted, kernel.EndingRemoved: // the words say all
+	case kernel.EndingLost:
 		line.Value = cmp.Or(done.Value, words.value)
 	default:
 		if done.Value != "" {

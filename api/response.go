@@ -83,7 +83,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	if _, err := w.Write(body); err != nil {
+	if _, err := w.Write(body); err != nil { //nolint:gosec // JSON in ASCII, of which nosniff makes no page
 		return fmt.Errorf("%w: %w", errClientGone, err)
 	}
 	return nil
@@ -103,7 +103,7 @@ func requestID(r *http.Request) string {
 // Neither code nor keys ever get there.
 func (s *Server) finish(w *response, r *http.Request) {
 	caught := recover()
-	if caught != nil && caught != http.ErrAbortHandler { //nolint:errorlint,err113 // a panic's value, compared as net/http does
+	if caught != nil && caught != http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
 		s.log.ErrorContext(r.Context(), "handler panicked", "request_id", w.requestID, "panic", fmt.Sprint(caught), "stack", string(debug.Stack()))
 		if w.status == 0 {
 			_ = writeJSON(w, http.StatusInternalServerError, wire.Error{Code: http.StatusInternalServerError, Message: "internal error", RequestID: w.requestID})

@@ -201,7 +201,7 @@ func TestRequestID(t *testing.T) {
 	for sent, echoed := range map[string]bool{
 		"a-Z9": true, strings.Repeat("a", 64): true, strings.Repeat("a", 65): false, "a b": false, "a[1m": false, "é": false,
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), "GET", url+"/health", nil)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/health", nil)
 		require.NoError(t, err)
 		req.Header["X-Request-Id"] = []string{sent}
 		res, err := http.DefaultClient.Do(req)

@@ -32,9 +32,11 @@ type world struct {
 	stop   func()
 }
 
-type fixedImage struct{ orchestrator.Image }
+type fixedImage orchestrator.Image
 
-func (f fixedImage) Image(context.Context, string) (orchestrator.Image, error) { return f.Image, nil }
+func (f fixedImage) Image(context.Context, string) (orchestrator.Image, error) {
+	return orchestrator.Image(f), nil
+}
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
@@ -44,7 +46,7 @@ func newWorld(t *testing.T) *world {
 	engine := newEngine(t, state.Instance())
 	w := &world{engine: engine, image: pythonImage(t, engine)}
 	w.Manager, err = orchestrator.New(orchestrator.Config{
-		Engine: engine, Workspaces: engine, Images: fixedImage{w.image}, Store: state,
+		Engine: engine, Workspaces: engine, Images: fixedImage(w.image), Store: state,
 		Languages: []orchestrator.Language{{Name: "python", Aliases: []string{"py"}}},
 		Logger:    slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
@@ -58,7 +60,8 @@ func newWorld(t *testing.T) *world {
 		w.stop()
 		cleaning, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		require.NoError(t, engine.RemoveInstance(cleaning))
+		_, err := engine.RemoveInstance(cleaning)
+		require.NoError(t, err)
 		require.NoError(t, state.Close())
 	})
 	return w
@@ -67,13 +70,20 @@ func newWorld(t *testing.T) *world {
 // newEngine returns the engine that the docker CLI would use.
 func newEngine(t *testing.T, instance string) *docker.Engine {
 	t.Helper()
-	home, err := os.UserHomeDir()
-	require.NoError(t, err)
-	endpoint, err := docker.Find(docker.FindOptions{Host: os.Getenv("DOCKER_HOST"), Context: os.Getenv("DOCKER_CONTEXT"), Home: home})
-	require.NoError(t, err)
-	engine, err := docker.New(t.Context(), docker.Config{Endpoint: endpoint, Instance: instance})
+	engine, err := docker.New(t.Context(), docker.Config{Endpoint: findEngine(t), Instance: instance})
 	require.NoError(t, err)
 	return engine
+}
+
+func findEngine(t *testing.T) docker.Endpoint {
+	t.Helper()
+	home, err := os.UserHomeDir()
+	require.NoError(t, err)
+	endpoint, err := docker.Find(t.Context(), docker.FindOptions{
+		Host: os.Getenv("DOCKER_HOST"), Context: os.Getenv("DOCKER_CONTEXT"), Home: home,
+	})
+	require.NoError(t, err)
+	return endpoint
 }
 
 func pythonImage(t *testing.T, engine *docker.Engine) orchestrator.Image {

@@ -118,12 +118,12 @@ func TestQuotasOfOneUserDoNotBindAnother(t *testing.T) {
 	holder.Go(func() {
 		w.once(holding, greedy, fmt.Sprintf(take, 200)+"import time; time.sleep(60)", taken)
 	})
-	require.Equal(t, "128\n", within(t, taken), "the positive control: the kernel's quota of a uid is used up")
+	require.Equal(t, "128\n", next(t, taken), "the positive control: the kernel's quota of a uid is used up")
 
 	for uid, want := range map[int]string{other: "1\n", greedy: "0\n"} {
 		out := make(chan string, 1)
 		w.once(t.Context(), uid, fmt.Sprintf(take, 1), out)
-		require.Equal(t, want, within(t, out), "uid %d", uid)
+		require.Equal(t, want, next(t, out), "uid %d", uid)
 	}
 }
 
@@ -141,7 +141,7 @@ func (w *world) once(ctx context.Context, uid int, code string, out chan<- strin
 	}
 }
 
-func within(t *testing.T, c <-chan string) string {
+func next(t *testing.T, c <-chan string) string {
 	t.Helper()
 	select {
 	case got := <-c:

@@ -36,10 +36,10 @@ type Error struct {
 
 // Error implements error.
 func (e *Error) Error() string {
-	switch e.kind() {
-	case ErrUnauthorized:
+	switch {
+	case e.Status == http.StatusUnauthorized:
 		return e.Message + "; set CUBBY_API_KEY"
-	case ErrServer, ErrUnexpected:
+	case errors.Is(e, ErrServer), errors.Is(e, ErrUnexpected):
 		return fmt.Sprintf("server answered %d: %s (request %s)", e.Status, e.Message, e.RequestID)
 	}
 	return e.Message

@@ -138,7 +138,7 @@ func freeDisk(path string) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return stat.Bavail * uint64(stat.Bsize), nil //nolint:gosec,unconvert // the size is positive; its type differs by system
+	return stat.Bavail * uint64(stat.Bsize), nil
 }
 
 // checkCA tells which certificates image builds trust.
@@ -165,7 +165,7 @@ func checkState(dir string) check {
 	case err != nil:
 		return check{"state", statusFail, err.Error(), "run as the user who owns it, or use --state-dir"}
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close()
 	err = syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
 	switch {
 	case errors.Is(err, syscall.EWOULDBLOCK):

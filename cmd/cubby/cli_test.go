@@ -119,6 +119,7 @@ type cli struct {
 	variables map[string]string
 	stdin     string
 	terminal  bool
+	real      bool // the engine of this machine
 }
 
 // newCLI returns a cli whose every command line succeeds, if the server is there.
@@ -131,17 +132,21 @@ func newCLI(t *testing.T) *cli {
 // process returns the surroundings, with outputs that can be read meanwhile.
 func (c *cli) process() (process, *buffer, *buffer) {
 	var stdout, stderr buffer
-	return process{
+	p := process{
 		stdin: strings.NewReader(c.stdin), stdout: &stdout, stderr: &stderr, stdoutTerminal: c.terminal, stderrTerminal: c.terminal,
 		env: func(name string) string { return c.variables[name] },
-		connect: func(context.Context, string, *slog.Logger) (engine, error) {
-			if c.connected != nil {
-				return nil, c.connected
-			}
-			return c.engine, nil
-		},
-		tag: func(language, _ string) (string, error) { return "cubby-" + language + ":current", nil },
-	}, &stdout, &stderr
+	}
+	if c.real {
+		return p, &stdout, &stderr
+	}
+	p.connect = func(context.Context, string, *slog.Logger) (engine, error) {
+		if c.connected != nil {
+			return nil, c.connected
+		}
+		return c.engine, nil
+	}
+	p.tag = func(language, _ string) (string, error) { return "cubby-" + language + ":current", nil }
+	return p, &stdout, &stderr
 }
 
 // run carries out one command line.
@@ -191,7 +196,7 @@ func TestUsage(t *testing.T) {
 			code, stdout, stderr := c.run(tt.args...)
 			require.Equal(t, exitFault, code)
 			require.Contains(t, stderr, tt.want)
-			require.True(t, strings.Contains(stderr, "cubby: "), stderr)
+			require.Contains(t, stderr, "cubby: ")
 			require.Empty(t, stdout)
 			require.False(t, c.engine.cleaned)
 		})
@@ -199,9 +204,23 @@ func TestUsage(t *testing.T) {
 	t.Run("every command has help, with an example where it takes code", func(t *testing.T) {
 		c := newCLI(t)
 		for _, args := range [][]string{
-			{}, {"serve"}, {"ctx"}, {"ctx", "create"}, {"ctx", "ls"}, {"ctx", "inspect"}, {"ctx", "exec"}, {"ctx", "restart"},
-			{"ctx", "interrupt"}, {"ctx", "rm"}, {"run"}, {"images"}, {"images", "build"}, {"images", "ls"}, {"doctor"},
-			{"clean"}, {"version"},
+			{},
+			{"serve"},
+			{"ctx"},
+			{"ctx", "create"},
+			{"ctx", "ls"},
+			{"ctx", "inspect"},
+			{"ctx", "exec"},
+			{"ctx", "restart"},
+			{"ctx", "interrupt"},
+			{"ctx", "rm"},
+			{"run"},
+			{"images"},
+			{"images", "build"},
+			{"images", "ls"},
+			{"doctor"},
+			{"clean"},
+			{"version"},
 		} {
 			require.Contains(t, c.ok(append(args, "--help")...), "Usage:", args)
 		}

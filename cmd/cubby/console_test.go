@@ -25,7 +25,9 @@ func TestConsole(t *testing.T) {
 	}{
 		"output goes where it belongs": {
 			events: []orchestrator.Event{
-				{Type: kernel.TypeStarted, Count: 1}, {Type: kernel.TypeStdout, Text: "a\n"}, {Type: kernel.TypeStderr, Text: "b"},
+				{Type: kernel.TypeStarted, Count: 1},
+				{Type: kernel.TypeStdout, Text: "a\n"},
+				{Type: kernel.TypeStderr, Text: "b"},
 				done(kernel.EndingOK),
 			},
 			out: "a\n", err: "b",

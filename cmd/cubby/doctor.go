@@ -71,7 +71,7 @@ func (a *app) examine(ctx context.Context) []check {
 	if err != nil {
 		return append(checks, check{"engine", statusFail, err.Error(), "see above; then run cubby doctor again"})
 	}
-	defer e.Close() //nolint:errcheck // only idle connections
+	defer e.Close()
 	info, err := e.Info(ctx)
 	if err != nil {
 		return append(checks, check{"engine", statusFail, err.Error(), "look at the engine's log"})

@@ -73,7 +73,7 @@ func run(ctx context.Context, p process, args []string) int {
 	if a.tag == nil {
 		a.tag = images.Tag
 	}
-	root := a.root()
+	root := a.root() //nolint:contextcheck // commands take theirs from cobra
 	root.SetArgs(args)
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)

@@ -69,7 +69,7 @@ func (a *app) runOnce(ctx context.Context, code string, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	defer engine.Close() //nolint:errcheck // only idle connections
+	defer engine.Close()
 	info, err := engine.Info(ctx)
 	if err != nil {
 		return err

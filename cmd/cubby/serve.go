@@ -64,7 +64,7 @@ func (a *app) serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer listener.Close() //nolint:errcheck // closed by the HTTP server before, if all went well
+	defer listener.Close() // closed by the HTTP server before, if all went well
 	state, err := openStore(a.config.StateDir)
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func (a *app) serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer engine.Close() //nolint:errcheck // only idle connections
+	defer engine.Close()
 	manager, err := a.manager(ctx, engine, state, log)
 	if err != nil {
 		return err

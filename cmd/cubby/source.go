@@ -33,7 +33,7 @@ func (s *source) read(cmd *cobra.Command, args []string, stdin io.Reader) (strin
 	if err != nil {
 		return "", fmt.Errorf("read the code: %w", err)
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close()
 	return readCode(file, args[0])
 }
 

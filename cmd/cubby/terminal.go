@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -39,7 +40,7 @@ type controlFilter struct {
 
 // Write implements io.Writer.
 func (f *controlFilter) Write(p []byte) (int, error) {
-	text := append(f.rest, p...)
+	text := slices.Concat(f.rest, p)
 	f.rest = nil
 	var out strings.Builder
 	for len(text) > 0 {

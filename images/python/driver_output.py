@@ -70,6 +70,7 @@ class Outputs:
     def begin(self, stdout, stderr):
         """Make a pair of pipes the newest execution's, which is returned: file descriptors 1 and 2, and the streams."""
         self.flush()
+        self._install()  # before 1 and 2 change: what user code had put there may still write as it goes
         stdout, stderr = _above_standard(stdout), _above_standard(stderr)
         dup2(stdout, 1)
         dup2(stderr, 2)
@@ -78,7 +79,6 @@ class Outputs:
         self._kept.append(ref(self.newest))
         if len(self._kept) > KEPT_EXECUTIONS and (oldest := self._kept.popleft()()) is not None:
             oldest.close()
-        self._install()
         return self.newest
 
     def here(self):

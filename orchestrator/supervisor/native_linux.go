@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -118,10 +119,11 @@ func (n *native) read(process *process, boot *pipe) {
 		}
 		feed(buffer[:size])
 	}
-	// A driver that has closed its channel, or one that lets nobody read it, is of no use alive.
+	// The channel of a process that dies is closed before the process can be waited for. A driver that has closed it
+	// and lives on is of no use.
 	select {
 	case <-process.exited:
-	default:
+	case <-time.After(kernel.Grace):
 		n.killed.Store(true)
 		_ = process.signalGroup(unix.SIGKILL)
 		<-process.exited

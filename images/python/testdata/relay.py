@@ -25,7 +25,7 @@ os.close(3)
 theirs.close()
 
 selector = selectors.DefaultSelector()
-frames, requests = b"", b""
+frames, requests = bytearray(), bytearray()
 pipes, executions = {}, 0
 
 
@@ -53,7 +53,10 @@ def answer():
     """Pass on the driver's frames, after the output that was written before them."""
     global frames
     data = ours.recv(1 << 20)
-    *lines, frames = (frames + data).split(b"\n")
+    frames += data
+    if data and b"\n" not in data:
+        return
+    *lines, frames = frames.split(b"\n")
     for fd in list(pipes):
         drain(fd)
     for line in lines:
@@ -99,8 +102,10 @@ while True:
             if not data:
                 driver.kill()
                 sys.exit()
-            *lines, requests = (requests + data).split(b"\n")
-            for line in lines:
-                ask(json.loads(line))
+            requests += data
+            if b"\n" in data:
+                *lines, requests = requests.split(b"\n")
+                for line in lines:
+                    ask(json.loads(line))
         elif key.fd in pipes:
             drain(key.fd)

@@ -1,0 +1,89 @@
+//go:build integration
+
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// onDocker returns a cli on the engine of this machine, whose Python image is built.
+func onDocker(t *testing.T) *cli {
+	t.Helper()
+	c := newCLI(t)
+	c.variables["HOME"] = t.TempDir()
+	for _, name := range []string{"DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"} {
+		c.variables[name] = os.Getenv(name)
+	}
+	c.real = true
+	return c
+}
+
+func TestIntegrationRun(t *testing.T) {
+	c := onDocker(t)
+	t.Run("output, result and exit code", func(t *testing.T) {
+		require.Equal(t, "hi\n42\n", c.ok("run", "-c", "print('hi')\n6 * 7"))
+	})
+	t.Run("an exception", func(t *testing.T) {
+		code, stdout, stderr := c.run("run", "-c", "1 / 0")
+		require.Equal(t, exitFailed, code)
+		require.Empty(t, stdout)
+		require.Contains(t, stderr, "ZeroDivisionError: division by zero")
+		require.NotContains(t, stderr, "\x1b")
+	})
+	t.Run("a deadline", func(t *testing.T) {
+		code, _, stderr := c.run("run", "--timeout=1s", "-c", "import time; time.sleep(60)")
+		require.Equal(t, exitFailed, code)
+		require.Contains(t, stderr, "the deadline passed")
+	})
+	t.Run("a file and a directory", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "code.py")
+		require.NoError(t, os.WriteFile(file, []byte("import os; print(os.getcwd())"), 0o600))
+		require.Equal(t, "/tmp\n", c.ok("run", "--cwd=/tmp", file))
+	})
+	t.Run("a signal", func(t *testing.T) {
+		p, stdout, stderr := c.process()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		ended := make(chan int, 1)
+		go func() {
+			ended <- run(ctx, p, []string{"run", "-c", "print('on', flush=True)\nimport time; time.sleep(60)"})
+		}()
+		require.Eventually(t, func() bool { return stdout.String() != "" || len(ended) > 0 }, time.Minute, 10*time.Millisecond)
+		cancel()
+		require.Equal(t, exitFailed, <-ended, stderr.String())
+		require.Contains(t, stderr.String(), "KeyboardInterrupt")
+	})
+}
+
+func TestIntegrationServe(t *testing.T) {
+	c := onDocker(t)
+	first := c.serve("--hello")
+	c.variables["CUBBY_URL"] = first.url
+	require.Eventually(t, func() bool { return strings.Contains(first.output.String(), "42, says Python") }, time.Minute, 10*time.Millisecond)
+	id := strings.TrimSpace(c.ok("ctx", "create", "--cwd", "/home/user/projects"))
+	c.ok("ctx", "exec", id, "-c", "x = 41")
+	require.Equal(t, exitOK, first.stop(), first.log.String())
+
+	second := c.serve("--remove-on-exit")
+	c.variables["CUBBY_URL"] = second.url
+	require.Equal(t, "42\n", c.ok("ctx", "exec", id, "-c", "x + 1"))
+	require.Equal(t, "/home/user/projects\n", c.ok("ctx", "exec", id, "-c", "import os; print(os.getcwd())"))
+	c.ok("ctx", "restart", id)
+	code, _, stderr := c.run("ctx", "exec", id, "-c", "x")
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, stderr, "name 'x' is not defined")
+	require.Equal(t, exitOK, second.stop(), second.log.String())
+}
+
+func TestIntegrationDoctor(t *testing.T) {
+	c := onDocker(t)
+	stdout := c.ok("doctor")
+	require.Contains(t, stdout, "ok    image        python")
+}

@@ -1,0 +1,315 @@
+package supervisor
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"cubby/orchestrator/kernel"
+)
+
+// text is an event of n bytes of output.
+func text(id string, n int) kernel.Event {
+	return kernel.Event{ID: id, Type: kernel.TypeStdout, Text: strings.Repeat("x", n)}
+}
+
+// lifecycle is an event that lives outside the ring.
+func lifecycle(id string, kind kernel.EventType) kernel.Event {
+	return kernel.Event{ID: id, Type: kind}
+}
+
+// read returns all events of an execution after a sequence number, in short: type, seq and bytes.
+func read(t *testing.T, j *journal, id string, after uint64) []string {
+	t.Helper()
+	return readFrom(t, j, id, j.seek(id, after))
+}
+
+// readFrom is read from a position.
+func readFrom(t *testing.T, j *journal, id string, at position) (events []string) {
+	t.Helper()
+	for e, ok := j.next(id, at); ok; e, ok = j.next(id, at) {
+		var ev kernel.Event
+		require.NoError(t, json.Unmarshal(e.frame, &ev))
+		require.Equal(t, byte('\n'), e.frame[len(e.frame)-1])
+		require.Equal(t, id, ev.ID)
+		require.Equal(t, ev.Seq, e.after.seq)
+		require.Greater(t, ev.Seq, at.seq)
+		at = e.after
+		events = append(events, fmt.Sprintf("%s %d %d", ev.Type, ev.Seq, max(ev.Bytes, outputBytes(ev))))
+	}
+	return events
+}
+
+// frameSize is what an event of 100 bytes takes in the ring.
+var frameSize = len(encode(kernel.Event{ID: "a", Seq: 1, Type: kernel.TypeStdout, Text: strings.Repeat("x", 100)})) + entryOverhead
+
+func TestJournal(t *testing.T) {
+	cases := []struct {
+		name   string
+		events []kernel.Event
+		room   int // for how many texts of 100 bytes
+		after  uint64
+		want   []string
+	}{
+		{
+			"nothing was dropped",
+			[]kernel.Event{lifecycle("a", kernel.TypeStarted), text("a", 100), lifecycle("a", kernel.TypeDone)},
+			3, 0, []string{"started 1 0", "stdout 2 100", "done 3 0"},
+		},
+		{
+			"reader resumes",
+			[]kernel.Event{lifecycle("a", kernel.TypeStarted), text("a", 100), lifecycle("a", kernel.TypeDone)},
+			3, 2, []string{"done 3 0"},
+		},
+		{
+			"dropped neighbours are one gap",
+			[]kernel.Event{lifecycle("a", kernel.TypeStarted), text("a", 100), text("a", 100), text("a", 100)},
+			1, 0, []string{"started 1 0", "gap 3 200", "stdout 4 100"},
+		},
+		{
+			"an error between dropped ones keeps its place",
+			[]kernel.Event{
+				text("a", 100), lifecycle("a", kernel.TypeError), text("a", 100), text("a", 100),
+				lifecycle("a", kernel.TypeDone), text("a", 100),
+			},
+			1, 0, []string{"gap 1 100", "error 2 0", "gap 4 200", "done 5 0", "stdout 6 100"},
+		},
+		{
+			"oldest goes first, whosever it is",
+			[]kernel.Event{text("b", 100), text("a", 100), text("b", 100), text("a", 100)},
+			2, 0, []string{"gap 2 100", "stdout 4 100"},
+		},
+		{
+			"reader that resumes behind a gap is told of none",
+			[]kernel.Event{text("a", 100), text("a", 100), text("a", 100)},
+			1, 2, []string{"stdout 3 100"},
+		},
+		{
+			"reader that resumes inside a gap is told the whole",
+			[]kernel.Event{text("a", 100), text("a", 100), text("a", 100)},
+			1, 1, []string{"gap 2 200", "stdout 3 100"},
+		},
+		{
+			"one event larger than the ring is kept until the next",
+			[]kernel.Event{text("a", 500)},
+			1, 0, []string{"stdout 1 500"},
+		},
+	}
+	for _, tt := range cases {
+		t.Run(tt.name, func(t *testing.T) {
+			j := newJournal(tt.room * (frameSize + 4))
+			j.open("a")
+			j.open("b")
+			for _, ev := range tt.events {
+				j.append(ev)
+			}
+			require.Equal(t, tt.want, read(t, j, "a", tt.after))
+		})
+	}
+	t.Run("gap counts only what the reader misses", func(t *testing.T) {
+		j := newJournal(2 * (frameSize + 4))
+		j.open("a")
+		j.append(text("a", 100))
+		seen, ok := j.next("a", position{})
+		require.True(t, ok)
+		for range 3 {
+			j.append(text("a", 100))
+		}
+		require.Equal(t, []string{"gap 2 100", "stdout 3 100", "stdout 4 100"}, readFrom(t, j, "a", seen.after))
+	})
+	t.Run("unread bytes are those that can still be read", func(t *testing.T) {
+		j := newJournal(2 * (frameSize + 4))
+		j.open("a")
+		for range 3 {
+			j.append(text("a", 100))
+		}
+		require.EqualValues(t, 2*(frameSize-entryOverhead), j.unread("a", position{}))
+		require.EqualValues(t, frameSize-entryOverhead, j.unread("a", j.seek("a", 2)))
+		require.Zero(t, j.unread("a", j.seek("a", 3)))
+	})
+	t.Run("endings outlive any amount of output", func(t *testing.T) {
+		j := newJournal(10 * frameSize)
+		for i := range 3 * journalExecutions {
+			id := fmt.Sprint(i)
+			j.open(id)
+			j.append(lifecycle(id, kernel.TypeStarted))
+			j.append(text(id, 1000))
+			j.append(lifecycle(id, kernel.TypeDone))
+		}
+		require.Len(t, j.status(), journalExecutions)
+		require.Equal(t, kernel.ExecutionStatus{ID: "191", Seq: 576, State: kernel.ExecutionDone}, j.status()[63])
+		require.False(t, j.knows("127"))
+		require.Equal(t, []string{"started 385 0", "gap 386 1000", "done 387 0"}, read(t, j, "128", 0))
+		require.LessOrEqual(t, j.size, j.limit)
+	})
+	t.Run("late output of a forgotten execution is dropped", func(t *testing.T) {
+		j := newJournal(JournalSize)
+		j.append(text("a", 1))
+		require.Empty(t, j.status())
+		require.Empty(t, j.ring)
+	})
+	t.Run("large error counts as output", func(t *testing.T) {
+		j := newJournal(10 * frameSize)
+		j.open("a")
+		j.append(kernel.Event{ID: "a", Type: kernel.TypeError, Traceback: strings.Repeat("x", maxKeptError)})
+		j.append(text("a", 100))
+		require.Equal(t, []string{"gap 1 65536", "stdout 2 100"}, read(t, j, "a", 0))
+	})
+	t.Run("result that fits no frame becomes a note", func(t *testing.T) {
+		j := newJournal(JournalSize)
+		j.open("a")
+		large := json.RawMessage(`"` + strings.Repeat("x", kernel.MaxFrame) + `"`)
+		j.append(kernel.Event{ID: "a", Type: kernel.TypeResult, Data: map[string]json.RawMessage{"image/png": large}, Main: true})
+		e, ok := j.next("a", position{})
+		require.True(t, ok)
+		var ev kernel.Event
+		require.NoError(t, json.Unmarshal(e.frame, &ev))
+		require.True(t, ev.Main)
+		require.Equal(t, `"[image/png of 8388679 bytes left out: more than the 8 MiB that fit a frame]"`, string(ev.Data["text/plain"]))
+	})
+	t.Run("error that fits no frame loses its middle", func(t *testing.T) {
+		j := newJournal(JournalSize)
+		j.open("a")
+		j.append(kernel.Event{ID: "a", Type: kernel.TypeError, Name: "E", Traceback: strings.Repeat("x", kernel.MaxFrame)})
+		e, ok := j.next("a", position{})
+		require.True(t, ok)
+		require.Less(t, len(e.frame), 300<<10)
+		require.Contains(t, string(e.frame), "bytes left out")
+	})
+}
+
+func FuzzJournal(f *testing.F) {
+	f.Add([]byte{0, 1, 2, 3, 200, 4, 100, 7, 5, 6})
+	f.Fuzz(func(t *testing.T, script []byte) {
+		j := newJournal(10 * frameSize)
+		ids := []string{"a", "b", "c"}
+		written := map[string]int64{}
+		for _, id := range ids {
+			j.open(id)
+		}
+		for _, b := range script {
+			id := ids[int(b)%len(ids)]
+			switch {
+			case b > 250:
+				j.append(lifecycle(id, kernel.TypeError))
+			default:
+				j.append(text(id, int(b)))
+				written[id] += int64(b)
+			}
+			require.LessOrEqual(t, j.size, j.limit+2*frameSize+int(b))
+		}
+		for _, id := range ids {
+			var told int64
+			for at, more := (position{}), true; more; {
+				var e entry
+				if e, more = j.next(id, at); more {
+					var ev kernel.Event
+					require.NoError(t, json.Unmarshal(e.frame, &ev))
+					require.Greater(t, ev.Seq, at.seq)
+					told += ev.Bytes + outputBytes(ev)
+					at = e.after
+				}
+			}
+			require.Equal(t, written[id], told, "what is not told is counted")
+		}
+	})
+}
+
+func TestDecoder(t *testing.T) {
+	cases := []struct {
+		name   string
+		chunks []string
+		want   []string
+		flush  []string
+	}{
+		{"plain text", []string{"ab", "c"}, []string{"ab", "c"}, nil},
+		{"character in two reads", []string{"a\xe2\x82", "\xacb"}, []string{"a", "€b"}, nil},
+		{"character byte by byte", []string{"\xf0", "\x9f", "\x98", "\x80"}, []string{"😀"}, nil},
+		{"character that never ends", []string{"\xe2\x82"}, nil, []string{"\ufffd\ufffd"}},
+		{"bytes that are no text", []string{"a\xff\xfeb"}, []string{"a\ufffd\ufffdb"}, nil},
+		{"beginning that nothing can complete", []string{"\xc0"}, []string{"\ufffd"}, nil},
+		{"long text", []string{strings.Repeat("€", kernel.MaxText/3+1)}, []string{strings.Repeat("€", kernel.MaxText/3), "€"}, nil},
+		{"long garbage", []string{strings.Repeat("\xff", kernel.MaxText/3+1)}, []string{strings.Repeat("\ufffd", kernel.MaxText/3), "\ufffd"}, nil},
+	}
+	for _, tt := range cases {
+		t.Run(tt.name, func(t *testing.T) {
+			var d decoder
+			var got []string
+			emit := func(text string) { got = append(got, text) }
+			for _, chunk := range tt.chunks {
+				d.decode([]byte(chunk), emit)
+			}
+			require.Equal(t, tt.want, got)
+			got = nil
+			d.flush(emit)
+			require.Equal(t, tt.flush, got)
+		})
+	}
+}
+
+func FuzzDecoder(f *testing.F) {
+	f.Add([]byte("a€😀\xff\xe2\x82"), 2)
+	f.Fuzz(func(t *testing.T, input []byte, cut int) {
+		var whole, pieces strings.Builder
+		var one, many decoder
+		one.decode(bytes.Clone(input), func(s string) { whole.WriteString(s) })
+		one.flush(func(s string) { whole.WriteString(s) })
+		for size := min(max(cut, 1), 10); len(input) > 0; input = input[min(size, len(input)):] {
+			many.decode(bytes.Clone(input[:min(size, len(input))]), func(s string) {
+				require.LessOrEqual(t, len(s), kernel.MaxText)
+				pieces.WriteString(s)
+			})
+		}
+		many.flush(func(s string) { pieces.WriteString(s) })
+		require.Equal(t, whole.String(), pieces.String())
+	})
+}
+
+func TestDriverStream(t *testing.T) {
+	long := strings.Repeat("x", kernel.MaxFrame)
+	cases := []struct {
+		name  string
+		lines string
+		want  []driverFrame
+		fault string
+	}{
+		{"frames", `{"type":"started","count":3}` + "\n" + `{"type":"done","new":1}` + "\n", []driverFrame{{Type: "started", Count: 3}, {Type: "done"}}, ""},
+		{"long result", `{"type":"result","main":true,"data":{"text/plain":"1","image/png":"` + long + `"}}` + "\n" + `{"type":"done"}` + "\n", []driverFrame{
+			{Type: "result", Main: true, Data: map[string]json.RawMessage{
+				"text/plain": json.RawMessage(`"[text/plain, image/png of 8388678 bytes left out: more than the 8 MiB that fit a frame]"`),
+			}},
+			{Type: "done"},
+		}, ""},
+		{"long error", `{"type":"error","name":"E","value":"` + long + `"}` + "\n", []driverFrame{{Type: "error", Name: "E", Value: "[error of 8388646 bytes left out]"}}, ""},
+		{"long frame of another kind", `{"type":"done","x":"` + long + `"}` + "\n", nil, "8388630 bytes that is no result"},
+		{"long garbage", long + long + "\n", nil, "that is no result"},
+		{"garbage", "garbage\n", nil, `no frame but "garbage"`},
+	}
+	for _, tt := range cases {
+		for _, size := range []int{1 << 10, 64 << 10, 1 << 30} {
+			t.Run(fmt.Sprintf("%s in reads of %d", tt.name, size), func(t *testing.T) {
+				var stream driverStream
+				var got []driverFrame
+				var fault error
+				for rest := []byte(tt.lines); len(rest) > 0 && fault == nil; rest = rest[min(size, len(rest)):] {
+					fault = stream.feed(rest[:min(size, len(rest))], func(f driverFrame) { f.size = 0; got = append(got, f) })
+				}
+				if tt.fault != "" {
+					require.ErrorContains(t, fault, tt.fault)
+				} else {
+					require.NoError(t, fault)
+				}
+				require.Equal(t, tt.want, got)
+			})
+		}
+	}
+}
+
+func FuzzSketch(f *testing.F) {
+	f.Add([]byte(`{"type":"result","data":{"text/plain":"1","image/png":"xx`))
+	f.Fuzz(func(_ *testing.T, beginning []byte) { sketch(beginning) })
+}

@@ -1,0 +1,333 @@
+package supervisor
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"cubby/orchestrator/kernel"
+)
+
+// recorder is a sink that keeps what it is told.
+type recorder struct {
+	mu     sync.Mutex
+	events []kernel.Event
+}
+
+func (r *recorder) Event(ev kernel.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, ev)
+}
+
+func (r *recorder) Ready(int, <-chan struct{}) {}
+
+// text returns what a stream printed.
+func (r *recorder) text(stream kernel.EventType) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var text strings.Builder
+	for _, ev := range r.events {
+		if ev.Type == stream {
+			text.WriteString(ev.Text)
+		}
+	}
+	return text.String()
+}
+
+// kinds returns the types of the events.
+func (r *recorder) kinds() (kinds []kernel.EventType) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, ev := range r.events {
+		kinds = append(kinds, ev.Type)
+	}
+	return kinds
+}
+
+// machine is a native adapter with a driver of its own and a uid that nobody else has.
+type machine struct {
+	*native
+	t    *testing.T
+	runs int
+}
+
+// systemPython returns a Python that does not lie in somebody's home, or nothing.
+func systemPython() string {
+	for _, path := range []string{"/usr/bin/python3", "/usr/local/bin/python3"} {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// newMachine returns a machine that has not booted. The test needs root, to act as another user.
+func newMachine(t *testing.T, arguments ...string) *machine {
+	t.Helper()
+	python := systemPython()
+	if os.Geteuid() != 0 || python == "" {
+		t.Skip("needs root, and a python3 that every user can run")
+	}
+	source, err := os.ReadFile("testdata/driver.py")
+	require.NoError(t, err)
+	dir, err := os.MkdirTemp("", "supervisor") // not t.TempDir, whose parents are root's alone
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	require.NoError(t, os.Chmod(dir, 0o755))
+	driver := filepath.Join(dir, "driver.py")
+	require.NoError(t, os.WriteFile(driver, source, 0o644))
+	language := Language{Name: "test", Argv: append([]string{python, "-I", driver}, arguments...), Env: map[string]string{"A": "b"}}
+
+	reaper := NewReaper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var reaping sync.WaitGroup
+	reaping.Go(func() { reaper.Run(ctx) })
+	m := &machine{native: newNative(language, newUserThread(1<<30+rand.IntN(1<<28)), reaper), t: t}
+	t.Cleanup(func() {
+		killCtx, stop := context.WithTimeout(ctx, 10*time.Second)
+		defer stop()
+		require.NoError(t, m.Kill(killCtx))
+		<-m.exited
+		m.reading.Wait()
+		close(m.user.calls)
+		cancel()
+		reaping.Wait()
+	})
+	return m
+}
+
+// booted returns a machine that takes requests.
+func booted(t *testing.T) *machine {
+	t.Helper()
+	m := newMachine(t)
+	version, err := m.Boot(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "test", version)
+	return m
+}
+
+// run runs code and returns what it told.
+func (m *machine) run(code string) *recorder {
+	m.t.Helper()
+	var sink recorder
+	m.runs++
+	require.NoError(m.t, m.Execute(m.t.Context(), Run{ID: fmt.Sprint(m.runs), Code: code}, &sink))
+	return &sink
+}
+
+func TestNativeBoot(t *testing.T) {
+	t.Run("driver that dies is told with what it printed", func(t *testing.T) {
+		m := newMachine(t, "no module named x")
+		_, err := m.Boot(t.Context())
+		require.ErrorIs(t, err, ErrExited)
+		require.ErrorContains(t, err, "no module named x")
+		require.Equal(t, Exit{Value: "exit status 1"}, m.Exit())
+	})
+	t.Run("program that is not there is an error", func(t *testing.T) {
+		m := newMachine(t)
+		m.language.Argv = []string{"/nowhere/python"}
+		_, err := m.Boot(t.Context())
+		require.ErrorIs(t, err, os.ErrNotExist)
+		<-m.Exited()
+	})
+}
+
+func TestNativePosture(t *testing.T) {
+	m := booted(t)
+	status := m.run("print(open('/proc/self/status').read())").text(kernel.TypeStdout)
+	fields := map[string]string{}
+	for line := range strings.Lines(status) {
+		name, value, _ := strings.Cut(line, ":")
+		fields[name] = strings.Join(strings.Fields(value), " ")
+	}
+	uid := fmt.Sprint(m.user.uid)
+	for name, want := range map[string]string{
+		"CapInh": "0000000000000000", "CapPrm": "0000000000000000", "CapEff": "0000000000000000",
+		"CapBnd": "0000000000000000", "CapAmb": "0000000000000000", "NoNewPrivs": "1", "Groups": "",
+		"Uid": strings.Join([]string{uid, uid, uid, uid}, " "), "Gid": strings.Join([]string{uid, uid, uid, uid}, " "),
+	} {
+		require.Equal(t, want, fields[name], name)
+	}
+	require.Equal(t, "500\n", m.run("print(open('/proc/self/oom_score_adj').read(), end='')").text(kernel.TypeStdout))
+	own, err := os.ReadFile("/proc/self/oom_score_adj")
+	require.NoError(t, err)
+	require.NotEqual(t, "500\n", string(own), "the supervisor's own is as it was")
+	require.Equal(t, "True b user ['0', '1', '2', '3']\n", m.run(
+		"print(os.getsid(0) == os.getpid(), os.environ['A'], os.environ['USER'], sorted(os.listdir('/proc/self/fd'))[:4])",
+	).text(kernel.TypeStdout), "what is open beyond that is the listing's")
+	require.Equal(t, "''\n", m.run("print(repr(open(0, closefd=False).read()))").text(kernel.TypeStdout), "standard input is empty")
+}
+
+func TestNativeSetup(t *testing.T) {
+	m := booted(t)
+	var cwd *CwdError
+	require.ErrorAs(t, m.Setup(t.Context(), "/nowhere", nil), &cwd)
+	require.Equal(t, "No such directory: /nowhere", cwd.Value)
+	require.NoError(t, m.Setup(t.Context(), "/home/user", map[string]string{"B": "c"}))
+	require.Equal(t, "c\n", m.run("print(os.environ['B'])").text(kernel.TypeStdout))
+	require.NoError(t, m.Ping(t.Context()))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	require.ErrorContains(t, m.Setup(ctx, "/silent", nil), "kernel did not answer the setup")
+}
+
+func TestNativeOutput(t *testing.T) {
+	t.Run("comes before the result and the done that follow it", func(t *testing.T) {
+		m := booted(t)
+		for range 50 {
+			sink := m.run("os.write(1, b'a'); send(type='result', data={'text/plain': '1'}); os.write(2, b'b')")
+			require.Equal(t, []kernel.EventType{
+				kernel.TypeStarted, kernel.TypeStdout, kernel.TypeResult, kernel.TypeStderr,
+			}, sink.kinds())
+		}
+	})
+	t.Run("small writes come as one text", func(t *testing.T) {
+		m := booted(t)
+		sink := m.run("for i in range(1000): os.write(1, b'x')")
+		require.Len(t, sink.text(kernel.TypeStdout), 1000)
+		require.Less(t, len(sink.kinds()), 100)
+	})
+	t.Run("much of it is complete, on both streams", func(t *testing.T) {
+		m := booted(t)
+		sink := m.run(`import threading
+def fill(fd):
+    for i in range(200):
+        left = bytes([97 + i % 26]) * 50_000
+        while left: left = left[os.write(fd, left):]
+threads = [threading.Thread(target=fill, args=(fd,)) for fd in (1, 2)]
+[t.start() for t in threads]
+[t.join() for t in threads]`)
+		var want strings.Builder
+		for i := range 200 {
+			want.WriteString(strings.Repeat(string(rune('a'+i%26)), 50_000))
+		}
+		require.True(t, want.String() == sink.text(kernel.TypeStdout))
+		require.True(t, want.String() == sink.text(kernel.TypeStderr))
+	})
+	t.Run("the user can open it by name", func(t *testing.T) {
+		require.Equal(t, "x", booted(t).run("open('/dev/stderr', 'w').write('x')").text(kernel.TypeStderr))
+	})
+	t.Run("character that comes in two parts is one", func(t *testing.T) {
+		sink := booted(t).run(`import time
+os.write(1, b'\xe2\x82'); time.sleep(0.05); os.write(1, b'\xac\xe2')`)
+		require.Equal(t, "€\ufffd", sink.text(kernel.TypeStdout), "half a character is told at the end")
+	})
+	t.Run("late output belongs to its own execution", func(t *testing.T) {
+		m := booted(t)
+		late := m.run("import subprocess; subprocess.Popen('sleep 0.1; echo late', shell=True)")
+		require.Empty(t, late.text(kernel.TypeStdout))
+		next := m.run("import time; time.sleep(0.3); print('next', flush=True)")
+		require.Equal(t, "late\n", late.text(kernel.TypeStdout))
+		require.Equal(t, "next\n", next.text(kernel.TypeStdout))
+	})
+	t.Run("of old executions is given up at last", func(t *testing.T) {
+		m := booted(t)
+		m.run("import subprocess; subprocess.Popen('sleep 1000', shell=True)")
+		m.mu.Lock()
+		first := m.outputs[0]
+		m.mu.Unlock()
+		for range maxOutputs {
+			m.run("")
+		}
+		<-first.stdout.closed
+		require.Len(t, m.outputs, maxOutputs)
+	})
+}
+
+func TestNativeChannel(t *testing.T) {
+	t.Run("frames of a forked child are ignored", func(t *testing.T) {
+		m := booted(t)
+		sink := m.run(`raw(b'{"type":"res')
+if os.fork() == 0:
+    raw(b'ult"}\n{"type":"done"}\ngarbage\n')
+    os._exit(0)
+os.wait()
+raw(b'ult","data":{"text/plain":"1"}}\n')
+print('after', flush=True)`)
+		require.Equal(t, []kernel.EventType{kernel.TypeStarted, kernel.TypeResult, kernel.TypeStdout}, sink.kinds())
+		require.Equal(t, "after\n", sink.text(kernel.TypeStdout))
+	})
+	t.Run("unknown frames are ignored", func(t *testing.T) {
+		require.Equal(t, []kernel.EventType{kernel.TypeStarted}, booted(t).run("send(type='new')").kinds())
+	})
+	t.Run("result that is too long becomes a note", func(t *testing.T) {
+		sink := booted(t).run("send(type='result', main=True, data={'image/png': 'x' * 9_000_000})")
+		require.Equal(t, kernel.TypeResult, sink.events[1].Type)
+		require.Equal(t, map[string]json.RawMessage{
+			"text/plain": json.RawMessage(`"[image/png of 9000065 bytes left out: more than the 8 MiB that fit a frame]"`),
+		}, sink.events[1].Data)
+	})
+	t.Run("much code arrives whole", func(t *testing.T) {
+		code := "x = '" + strings.Repeat("x", 4<<20) + "'\nprint(len(x))"
+		require.Equal(t, "4194304\n", booted(t).run(code).text(kernel.TypeStdout))
+	})
+	for _, tt := range []struct{ name, code, exit string }{
+		{"garbage", `raw(b'garbage\n'); import time; time.sleep(60)`, `kernel sent no frame but "garbage"`},
+		{"end of the channel", `os.close(3); import time; time.sleep(60)`, "kernel closed its channel"},
+		{"exit", "os._exit(3)", "exit status 3"},
+		{"crash", "os.kill(os.getpid(), 11)", "signal: segmentation fault"},
+		{"SIGKILL by the user", "os.kill(0, 9)", "signal: killed"},
+	} {
+		t.Run(tt.name+" ends the kernel", func(t *testing.T) {
+			m := booted(t)
+			var sink recorder
+			err := m.Execute(t.Context(), Run{Code: "os.write(1, b'before'); " + tt.code}, &sink)
+			require.ErrorIs(t, err, ErrExited)
+			require.Contains(t, m.Exit().Value, tt.exit)
+			require.Equal(t, tt.exit == "signal: killed", m.Exit().Killed)
+			require.Equal(t, "before", sink.text(kernel.TypeStdout))
+		})
+	}
+}
+
+func TestNativeInterrupt(t *testing.T) {
+	m := booted(t)
+	var sink recorder
+	ended := make(chan error, 1)
+	go func() {
+		code := "import subprocess; print('x', flush=True); subprocess.run(['sleep', '60'])"
+		ended <- m.Execute(t.Context(), Run{Code: code}, &sink)
+	}()
+	require.Eventually(t, func() bool { return sink.text(kernel.TypeStdout) == "x\n" }, 10*time.Second, time.Millisecond)
+	require.NoError(t, m.Interrupt())
+	require.NoError(t, <-ended)
+	require.Equal(t, "KeyboardInterrupt", sink.events[2].Name)
+	require.NoError(t, m.Interrupt(), "one that comes late hits nothing")
+	require.NoError(t, m.Ping(t.Context()))
+	require.Equal(t, "y\n", m.run("print('y')").text(kernel.TypeStdout))
+}
+
+func TestNativeKill(t *testing.T) {
+	m := booted(t)
+	m.run(`import signal, subprocess, time
+for i in range(5):
+    subprocess.Popen(['sleep', '1000'], start_new_session=True)
+stopped = subprocess.Popen(['sleep', '1000'])
+os.kill(stopped.pid, signal.SIGSTOP)
+subprocess.Popen(['sh', '-c', 'trap "" TERM INT HUP; sleep 1000'])
+time.sleep(0.1)`)
+	count, err := processesOf(m.user.uid)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, count, 8)
+	var before unix.Rusage
+	require.NoError(t, unix.Getrusage(unix.RUSAGE_SELF, &before))
+	require.NoError(t, m.Kill(t.Context()))
+	count, err = processesOf(m.user.uid)
+	require.NoError(t, err)
+	require.Zero(t, count)
+	<-m.Exited()
+	require.False(t, m.Exit().Killed, "it was us")
+	require.NoError(t, m.Kill(t.Context()), "nothing is left, which is no error")
+	require.NoError(t, m.Interrupt(), "a dead kernel is no error")
+}
