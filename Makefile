@@ -73,4 +73,4 @@ install: build ## Install cubby where go install puts programs
 
 clean: ## Remove everything ever made: containers, volumes and images of all cubby servers here, binaries, caches
 	@[ -x bin/cubby ] || $(MAKE) --no-print-directory build
-	@bin/cubby clean --yes; status=$$?; rm -rf bin .cache $(SUPERVISORS) api/sdktest/js/node_modules; exit $$status
+	@bin/cubby clean --yes; status=$$?; rm -rf bin .cache $(SUPERVISORS); exit $$status

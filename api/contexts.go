@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -13,7 +12,7 @@ import (
 	"cubby/orchestrator"
 )
 
-// removeTimeout bounds the removal of a context whose client left before it learnt of it.
+// removeTimeout bounds a discard.
 const removeTimeout = time.Minute
 
 //go:embed openapi.yaml
@@ -55,11 +54,18 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) error {
 		err = errClientGone
 	}
 	if err != nil { // nobody knows of it
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), removeTimeout)
-		defer cancel()
-		return errors.Join(err, s.Contexts.Remove(ctx, cc.ID))
+		s.discard(r.Context(), cc.ID)
 	}
-	return nil
+	return err
+}
+
+// discard removes a context whose client left before it learnt of it.
+func (s *Server) discard(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+	defer cancel()
+	if err := s.Contexts.Remove(ctx, id); err != nil {
+		s.log.ErrorContext(ctx, "context of a client that has left not removed", "context", id, "error", err)
+	}
 }
 
 func (s *Server) list(w http.ResponseWriter, r *http.Request) error {

@@ -80,9 +80,6 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, e *orchestrator.
 	w.Header().Set(wire.HeaderExecutionID, e.ID)
 	w.WriteHeader(http.StatusOK)
 	out := newLineWriter(w)
-	if err := out.flush(); err != nil { // the client's own timer starts with the headers
-		return err
-	}
 	nothing, cancel := context.WithCancel(r.Context())
 	cancel() // so Next returns what is there and waits for nothing
 	t := translation{generation: e.Generation}
@@ -105,7 +102,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, e *orchestrator.
 	}
 }
 
-// await flushes what has been written and waits for the next event, with keepalive lines while code runs.
+// await flushes what has been written, at the least the headers, and waits for the next event, with keepalive lines while code runs.
 func (s *Server) await(ctx context.Context, e *orchestrator.Execution, out *lineWriter, running bool) (kernel.Event, error) {
 	for {
 		if err := out.flush(); err != nil {

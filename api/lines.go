@@ -34,7 +34,7 @@ func (w *lineWriter) write(line wire.Line) error {
 	return nil
 }
 
-// flush sends what is buffered, at the least the headers.
+// flush sends what is buffered.
 func (w *lineWriter) flush() error {
 	err := w.buffer.Flush()
 	if err == nil {

@@ -100,7 +100,7 @@ func (b *builder) importBase(ctx context.Context, arch string) (err error) {
 
 // bootstrap runs base.sh and returns what it writes.
 func bootstrap(ctx context.Context, arch string, progress io.Writer) (io.ReadCloser, error) {
-	cmd := exec.CommandContext(ctx, "sh", "-c", deploy.BaseScript, "base.sh", arch) //nolint:gosec // the script is ours, arch one of two words
+	cmd := exec.CommandContext(ctx, "sh", "-c", deploy.BaseScript, "base.sh", arch)
 	cmd.Stderr = progress
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

@@ -36,13 +36,16 @@ func startServer(t *testing.T, address string) *server {
 	state := t.TempDir()
 	cmd := exec.Command(program(t), "serve", "--listen", address, "--state-dir", state, "--remove-on-exit") //nolint:noctx // ends by the signal below
 	cmd.Env = environment("CUBBY_", "E2B_")
-	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
+	log, err := os.Create(filepath.Join(t.TempDir(), "server.log"))
+	require.NoError(t, err)
+	cmd.Stdout, cmd.Stderr = log, log
 	require.NoError(t, cmd.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	s := &server{url: "http://" + address}
 	t.Cleanup(func() {
 		stop(t, cmd, ended)
+		tell(t, log)
 		if s.engine == nil {
 			return
 		}
@@ -82,6 +85,17 @@ func stop(t *testing.T, cmd *exec.Cmd, ended <-chan error) {
 	}
 }
 
+// tell shows the server's log where something failed.
+func tell(t *testing.T, log *os.File) {
+	t.Helper()
+	require.NoError(t, log.Close())
+	content, err := os.ReadFile(log.Name())
+	require.NoError(t, err)
+	if t.Failed() {
+		t.Logf("the server's log:\n%s", content)
+	}
+}
+
 // awaitHealth waits until the server answers.
 func (s *server) awaitHealth(t *testing.T, ended <-chan error) {
 	t.Helper()
@@ -93,7 +107,7 @@ func (s *server) awaitHealth(t *testing.T, ended <-chan error) {
 			require.Equal(t, http.StatusOK, response.StatusCode)
 			return
 		}
-		require.Empty(t, ended, "the server ended before it answered; its log above says why")
+		require.Empty(t, ended, "the server ended before it answered; its log says why")
 	}
 	t.Fatal("the server does not answer")
 }

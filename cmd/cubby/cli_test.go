@@ -129,6 +129,14 @@ func newCLI(t *testing.T) *cli {
 	return &cli{t: t, engine: newFakeEngine(t), variables: map[string]string{"HOME": home}}
 }
 
+// in returns the cli for a subtest. Variables and engine are shared.
+func (c *cli) in(t *testing.T) *cli {
+	t.Helper()
+	other := *c
+	other.t = t
+	return &other
+}
+
 // process returns the surroundings, with outputs that can be read meanwhile.
 func (c *cli) process() (process, *buffer, *buffer) {
 	var stdout, stderr buffer

@@ -15,13 +15,14 @@ func TestCtx(t *testing.T) {
 	c := newCLI(t)
 	s := c.serve()
 	c.variables["CUBBY_URL"] = s.url
-	create := func(t *testing.T, args ...string) string {
-		t.Helper()
+	create := func(c *cli, args ...string) string {
+		c.t.Helper()
 		return strings.TrimSpace(c.ok(append([]string{"ctx", "create"}, args...)...))
 	}
 
 	t.Run("create, use, restart, remove", func(t *testing.T) {
-		id := create(t, "-l", "py", "--cwd", "/tmp", "-e", "A=b")
+		c := c.in(t)
+		id := create(c, "-l", "py", "--cwd", "/tmp", "-e", "A=b")
 		require.Equal(t, "/tmp\nb\nc\n", c.ok("ctx", "exec", id, "-c", "cwd\nenv A\nprint c"))
 		c.ok("ctx", "exec", id, "-c", "set x 41")
 		require.Equal(t, "41\n", c.ok("ctx", "exec", id, "-c", "get x"))
@@ -36,7 +37,8 @@ func TestCtx(t *testing.T) {
 		require.Contains(t, stderr, "not found")
 	})
 	t.Run("list", func(t *testing.T) {
-		first, second := create(t), create(t, "--cwd", "/tmp")
+		c := c.in(t)
+		first, second := create(c), create(c, "--cwd", "/tmp")
 		got := c.ok("ctx", "ls")
 		require.Equal(t, "ID"+strings.Repeat(" ", 27)+"LANGUAGE   CWD\n"+
 			first+"   python     /home/user\n"+second+"   python     /tmp\n", got)
@@ -47,14 +49,16 @@ func TestCtx(t *testing.T) {
 		require.Empty(t, c.ok("ctx", "ls", "-q"))
 	})
 	t.Run("one failure of several is told and the others are done", func(t *testing.T) {
-		id := create(t)
+		c := c.in(t)
+		id := create(c)
 		code, stdout, stderr := c.run("ctx", "rm", "nobody", id)
 		require.Equal(t, exitFault, code)
 		require.Equal(t, id+"\n", stdout)
 		require.Contains(t, stderr, "nobody")
 	})
 	t.Run("an interrupt ends the code as its failure", func(t *testing.T) {
-		id := create(t)
+		c := c.in(t)
+		id := create(c)
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
@@ -67,7 +71,8 @@ func TestCtx(t *testing.T) {
 		require.Contains(t, stderr, "KeyboardInterrupt")
 	})
 	t.Run("a removed context is not the code's failure", func(t *testing.T) {
-		id := create(t)
+		c := c.in(t)
+		id := create(c)
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
@@ -80,9 +85,9 @@ func TestCtx(t *testing.T) {
 		require.Contains(t, stderr, "removed")
 	})
 	t.Run("what the server says cannot steer a terminal", func(t *testing.T) {
+		c := c.in(t)
 		c.terminal = true
-		defer func() { c.terminal = false }()
-		id := create(t, "--cwd", "/tmp/\x1b[2J")
+		id := create(c, "--cwd", "/tmp/\x1b[2J")
 		require.Contains(t, c.ok("ctx", "ls"), "/tmp/^[[2J")
 		require.Equal(t, "^[]0;x^G\n", c.ok("ctx", "exec", id, "-c", "print \x1b]0;x\a"))
 		require.Equal(t, "\x1b]0;x\a\n", c.ok("ctx", "exec", "--raw", id, "-c", "print \x1b]0;x\a"))

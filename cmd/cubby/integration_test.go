@@ -28,9 +28,11 @@ func onDocker(t *testing.T) *cli {
 func TestIntegrationRun(t *testing.T) {
 	c := onDocker(t)
 	t.Run("output, result and exit code", func(t *testing.T) {
+		c := c.in(t)
 		require.Equal(t, "hi\n42\n", c.ok("run", "-c", "print('hi')\n6 * 7"))
 	})
 	t.Run("an exception", func(t *testing.T) {
+		c := c.in(t)
 		code, stdout, stderr := c.run("run", "-c", "1 / 0")
 		require.Equal(t, exitFailed, code)
 		require.Empty(t, stdout)
@@ -38,16 +40,19 @@ func TestIntegrationRun(t *testing.T) {
 		require.NotContains(t, stderr, "\x1b")
 	})
 	t.Run("a deadline", func(t *testing.T) {
+		c := c.in(t)
 		code, _, stderr := c.run("run", "--timeout=1s", "-c", "import time; time.sleep(60)")
 		require.Equal(t, exitFailed, code)
 		require.Contains(t, stderr, "the deadline passed")
 	})
 	t.Run("a file and a directory", func(t *testing.T) {
+		c := c.in(t)
 		file := filepath.Join(t.TempDir(), "code.py")
 		require.NoError(t, os.WriteFile(file, []byte("import os; print(os.getcwd())"), 0o600))
 		require.Equal(t, "/tmp\n", c.ok("run", "--cwd=/tmp", file))
 	})
 	t.Run("a signal", func(t *testing.T) {
+		c := c.in(t)
 		p, stdout, stderr := c.process()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()

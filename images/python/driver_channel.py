@@ -1,6 +1,7 @@
 """Frames over file descriptor 3: JSON objects, one a line, with file descriptors beside them."""
 
 import sys
+from binascii import b2a_base64
 from json import JSONDecoder, JSONEncoder
 from os import _exit, close, register_at_fork, set_inheritable
 from select import POLLIN, poll
@@ -96,12 +97,10 @@ def strict(bundle):
 
     A value that is no JSON at all is left out; text/plain is there in any case.
     """
-    from base64 import b64encode
-
     clean = {}
     for mime, value in bundle.items():
         if isinstance(value, (bytes, bytearray)):
-            value = value.decode(errors="replace") if _is_text(mime) else b64encode(value).decode()
+            value = value.decode(errors="replace") if _is_text(mime) else b2a_base64(value, newline=False).decode()
         elif not isinstance(value, str):
             try:
                 value = decode_nan_as_null(encode_loosely(value))

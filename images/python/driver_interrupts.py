@@ -31,8 +31,11 @@ class Interrupts:
         pthread_sigmask(SIG_UNBLOCK, (SIGINT,))
 
     def begin(self, cell):
-        """Interrupt this task from now on."""
+        """Interrupt this task from now on, and at once if the signal came before it."""
         self.cell, self.cancelled = cell, False
+        if self.early:
+            self.early = False
+            self._cancel(cell)
 
     def end(self):
         """Interrupt nothing any more."""
@@ -41,11 +44,6 @@ class Interrupts:
     def forget(self):
         """Forget an early signal. The supervisor's ping says that the last signal has been seen."""
         self.early = False
-
-    def take_early(self):
-        """Report whether a signal came before its execution, and forget it."""
-        early, self.early = self.early, False
-        return early
 
     def _interrupt(self, signum=SIGINT, frame=None):
         if self._held:

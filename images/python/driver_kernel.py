@@ -92,9 +92,6 @@ class Kernel:
         cell = self._loop.create_task(self._shell.run(request.get("code", "")), context=self._context)
         cell.add_done_callback(self._ended)
         self._interrupts.begin(cell)
-        if self._interrupts.take_early():
-            self._interrupts.cancelled = True
-            cell.cancel()
 
     def _ended(self, cell):
         """Finish the execution of a task that has ended: by itself, cancelled, or by what its cell did to the driver."""

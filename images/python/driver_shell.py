@@ -1,5 +1,6 @@
 """IPython's shell, with results and errors as data instead of text on a terminal."""
 
+import re
 import sys
 import traceback
 import warnings
@@ -14,6 +15,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets import Type
 from traitlets.config import Config
 
+PIP_DOWNLOADS = re.compile(r"\bpip3?\b.*\b(install|download)\b").search
 NO_NETWORK = """\
 hint: this context has no network, so pip cannot reach a package index. Whoever operates the server can give contexts
 the network "internet", or add the package to images/python/requirements.in and build the image again.
@@ -151,7 +153,7 @@ class Shell(InteractiveShell):
         cmd = self.var_expand(cmd, depth=1)
         self.user_ns["_exit_code"] = code = call(cmd, shell=True, executable=environ.get("SHELL"))
         self.notice_installs()
-        if code and "pip" in cmd and not has_network():
+        if code and PIP_DOWNLOADS(cmd) and not has_network():
             sys.stderr.write(NO_NETWORK)
         if code and self.system_raise_on_error:
             raise CalledProcessError(code, cmd)

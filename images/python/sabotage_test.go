@@ -3,6 +3,7 @@
 package python
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -39,7 +40,7 @@ func TestSabotageIsSurvived(t *testing.T) {
 		{"byte order mark", "\ufeff1"},
 		{"exception in a thread", "import threading; t = threading.Thread(target=lambda: 1/0); t.start(); t.join()"},
 		{"repr of 50 MB", "class R:\n    def __repr__(self): return 'x' * 5 * 10**7\nR()"},
-		{"3 MB of code", lines(400_000)},
+		{"3 MB of code", "x = '" + strings.Repeat("x", 3<<20) + "'"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d.t = t

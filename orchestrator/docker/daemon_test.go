@@ -120,7 +120,10 @@ func hangUp(w http.ResponseWriter, _ *http.Request) {
 }
 
 // silence takes the call and never answers.
-func silence(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+func silence(_ http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body) // else the server does not notice that the client has left
+	<-r.Context().Done()
+}
 
 // inspected answers an inspection.
 func inspected(id, instance string, state container.State) http.HandlerFunc {

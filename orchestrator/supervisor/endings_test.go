@@ -201,6 +201,7 @@ func TestDeath(t *testing.T) {
 		{"exit while a child runs out of memory", dies(Exit{Value: "exit status 0"}), true, kernel.EndingCrashed, "exit status 0"},
 		{"broken protocol", func(_ *scripted, _ Run, sink Sink) error {
 			sink.Event(kernel.Event{Type: kernel.TypeStarted})
+			time.Sleep(time.Second)
 			return errors.New("kernel sent no frame")
 		}, false, kernel.EndingCrashed, "kernel sent no frame"},
 	}

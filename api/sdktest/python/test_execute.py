@@ -119,7 +119,7 @@ display('shown')
     async def test_every_character_goes_in_and_comes_out(self):
         characters = "ä ß Ж 漢字 👩‍👩‍👧‍👦 \x85 \u2028 \u2029 \u200b \ufeff \x1c end"
         execution = await self.run_code(
-            f"s = {json.dumps(characters)}\nprint(s)\nfrom IPython.display import HTML\nHTML(s)"
+            f"s = {json.dumps(characters, ensure_ascii=False)}\nprint(s)\nfrom IPython.display import HTML\nHTML(s)"
         )
         self.assertEqual("".join(execution.logs.stdout), characters + "\n")
         self.assertEqual(execution.results[0].html, characters)
