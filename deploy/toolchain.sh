@@ -34,14 +34,14 @@ compiler() {
     rm -f "$CACHE/compiled"
 }
 
-# modern_python reports whether there is a Python that is new enough and can make virtual environments.
+# modern_python reports whether there is a Python that the SDK supports, and that can make virtual environments.
 modern_python() {
-    python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1
+    python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
 }
 
 python() {
-    modern_python || provide '30 MB' 'the tests need Python 3.10 or newer with venv; install it' python3 python3-venv
-    modern_python || die 'the tests need Python 3.10 or newer with venv; this machine has an older one'
+    modern_python || provide '30 MB' 'the tests need Python 3.11 or newer with venv; install it' python3 python3-venv
+    modern_python || die 'the tests need Python 3.11 or newer with venv; this machine has an older one'
 }
 
 # modern_node reports whether there are npm and a Node that is new enough.

@@ -79,7 +79,7 @@ func TestToolchain(t *testing.T) {
 		},
 		{
 			name: "a Python that stays too old is said", machine: without("python"),
-			says: "Python 3.10 or newer", apt: []string{"-q update", install + "python3 python3-venv"},
+			says: "Python 3.11 or newer", apt: []string{"-q update", install + "python3 python3-venv"},
 		},
 		{
 			name: "Node is installed beside the checkout", machine: without("node"),

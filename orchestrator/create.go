@@ -45,7 +45,7 @@ func (m *Manager) create(ctx context.Context, req CreateRequest, isDefault bool)
 	defer m.mu.Unlock()
 	m.creating--
 	if err != nil {
-		return nil, fmt.Errorf("create context: %w", err)
+		return nil, err
 	}
 	m.sessions[s.record.ID] = s
 	return s, nil

@@ -47,7 +47,7 @@ func (m *Manager) Remove(ctx context.Context, id string) error {
 		m.inBackground(func(ctx context.Context) {
 			_ = m.persist(ctx, func(ctx context.Context) error { return m.finishRemoval(ctx, id, container) })
 		})
-		return fmt.Errorf("remove context %s (it is tried again): %w", id, err)
+		return fmt.Errorf("the removal is tried again: %w", err)
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func (m *Manager) Restart(ctx context.Context, id string) (CodeContext, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bringUpTimeout+cleanUpTimeout)
 	defer cancel()
 	if err := s.recreate(ctx, kernel.EndingRestarted, "the context was restarted"); err != nil {
-		return CodeContext{}, fmt.Errorf("restart context %s: %w", id, err)
+		return CodeContext{}, err
 	}
 	if err := s.put(func(r *store.Context) { r.Untold = "" }); err != nil {
 		return CodeContext{}, err

@@ -42,7 +42,7 @@ func resolve(ctx context.Context, address string) (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("listen on %q: %w", address, err)
 	}
 	if host == "" {
-		return netip.AddrPortFrom(netip.IPv6Unspecified(), uint16(number)), nil
+		return netip.AddrPortFrom(netip.IPv6Unspecified(), uint16(number)), nil //nolint:gosec // a port fits
 	}
 	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
@@ -56,5 +56,5 @@ func resolve(ctx context.Context, address string) (netip.AddrPort, error) {
 			break
 		}
 	}
-	return netip.AddrPortFrom(chosen.Unmap(), uint16(number)), nil
+	return netip.AddrPortFrom(chosen.Unmap(), uint16(number)), nil //nolint:gosec // a port fits
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -41,7 +40,7 @@ func TestListen(t *testing.T) {
 		require.ErrorContains(t, err, "CUBBY_API_KEY")
 	})
 	t.Run("a taken port is said", func(t *testing.T) {
-		taken, err := net.Listen("tcp", "127.0.0.1:0")
+		taken, err := listen(t.Context(), "127.0.0.1:0", false)
 		require.NoError(t, err)
 		defer taken.Close()
 		_, err = listen(t.Context(), taken.Addr().String(), false)

@@ -138,7 +138,7 @@ func freeDisk(path string) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return stat.Bavail * uint64(stat.Bsize), nil
+	return stat.Bavail * uint64(stat.Bsize), nil //nolint:gosec // a size is positive
 }
 
 // checkCA tells which certificates image builds trust.
@@ -157,7 +157,7 @@ func checkCA() check {
 // starts at this moment waits for a lock longer than this one is held.
 func checkState(dir string) check {
 	c := check{"state", statusOK, dir, ""}
-	file, err := os.Open(filepath.Join(dir, "state.db")) //nolint:gosec // the operator names the directory
+	file, err := os.Open(filepath.Join(dir, "state.db"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		c.Text += ": no server has run here yet"

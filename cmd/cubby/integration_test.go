@@ -4,6 +4,9 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"cubby/orchestrator/docker"
 )
 
 // onDocker returns a cli on the engine of this machine, whose Python image is built.
@@ -22,7 +27,26 @@ func onDocker(t *testing.T) *cli {
 		c.variables[name] = os.Getenv(name)
 	}
 	c.real = true
+	t.Cleanup(func() { removeMade(t, c) })
 	return c
+}
+
+// removeMade removes what the cli's server has made on the engine, its workspace included.
+func removeMade(t *testing.T, c *cli) {
+	t.Helper()
+	instance, err := os.ReadFile(filepath.Join(c.variables["HOME"], ".local", "state", "cubby", "instance"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return // no server ran
+	}
+	require.NoError(t, err)
+	p, _, _ := c.process()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	defer cancel()
+	e, err := (&app{process: p}).connectDocker(ctx, strings.TrimSpace(string(instance)), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	defer e.Close()
+	_, err = e.(*docker.Engine).RemoveInstance(ctx)
+	require.NoError(t, err)
 }
 
 func TestIntegrationRun(t *testing.T) {

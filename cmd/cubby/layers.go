@@ -51,7 +51,7 @@ func readFile(path string, named bool) (map[string]yaml.Node, error) {
 	if path == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(path) //nolint:gosec // the user names the file
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) && !named {
 		return nil, nil
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net"
 	"regexp"
 	"testing"
 	"time"
@@ -112,7 +111,7 @@ func TestServeRefuses(t *testing.T) {
 		require.Equal(t, exitOK, s.stop())
 	})
 	t.Run("a taken port", func(t *testing.T) {
-		taken, err := net.Listen("tcp", "127.0.0.1:0")
+		taken, err := listen(t.Context(), "127.0.0.1:0", false)
 		require.NoError(t, err)
 		defer taken.Close()
 		code, _, stderr := newCLI(t).run("serve", "--listen", taken.Addr().String())

@@ -37,7 +37,7 @@ func container(t *testing.T, arguments ...string) (program string, init *exec.Cm
 	if os.Geteuid() != 0 || !canUnshare() {
 		t.Skip("needs root, namespaces and /usr/bin/python3")
 	}
-	dir, err := os.MkdirTemp("", "supervisor") // not t.TempDir, whose parents are root's alone
+	dir, err := os.MkdirTemp("", "supervisor") //nolint:usetesting // the user cannot enter a t.TempDir
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	require.NoError(t, os.Chmod(dir, 0o755))

@@ -135,6 +135,10 @@ func TestResults(t *testing.T) {
 			require.True(t, strings.HasPrefix(result.Data["image/png"].(string), "iVBORw0KGgo"))
 		}
 	})
+	t.Run("%matplotlib inline changes nothing", func(t *testing.T) {
+		d.t = t
+		require.Equal(t, "<Figure size 640x480 with 1 Axes>", d.do("%matplotlib inline\nplt.plot([1]);").displays())
+	})
 	t.Run("NaN is null, what is no JSON is left out", func(t *testing.T) {
 		data := types(t, "display({'text/plain': 't', 'a/nan': [float('nan'), float('-inf')], 'a/set': {1}}, raw=True)")
 		require.Equal(t, map[string]any{"text/plain": "t", "a/nan": []any{nil, nil}}, data)

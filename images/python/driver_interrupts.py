@@ -7,6 +7,7 @@ from _thread import get_ident
 from asyncio import current_task
 from signal import SIG_UNBLOCK, SIGINT, pthread_sigmask
 from subprocess import call
+from sys import _getframe
 
 
 class Interrupts:
@@ -50,6 +51,8 @@ class Interrupts:
             self._pending = True
             return
         task = current_task(self._loop)
+        if task is not None and not _inside(task, frame or _getframe()):
+            task = None  # at the task's edges, where asyncio would lose what it is doing to it
         if self.cell is None:
             # Idle, and nobody to interrupt; but a request that is on its way may be the one that is meant.
             if not (self.channel.receiving or self.channel.waiting()):
@@ -76,6 +79,14 @@ class Interrupts:
             if self._pending and not self._held:
                 self._pending = False
                 self._interrupt()
+
+
+def _inside(task, frame):
+    """Report whether the frame belongs to what the task's coroutine has called."""
+    outermost = getattr(task.get_coro(), "cr_frame", None)
+    while frame is not None and frame is not outermost:
+        frame = frame.f_back
+    return frame is not None
 
 
 def let_through_os_system():

@@ -140,6 +140,9 @@ class Shell(InteractiveShell):
         error = self.error or Error(type(exception), exception)
         return {"ename": error.name, "evalue": error.value, "traceback": [error.traceback]}
 
+    def enable_gui(self, gui=None):
+        """Do nothing: %matplotlib inline asks for no event loop, and others have no screen."""
+
     def ask_exit(self):
         """Be asked by exit and quit: they end the cell, as sys.exit does."""
         raise SystemExit

@@ -8,6 +8,7 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,7 +27,7 @@ var relay string
 // testLabel marks the containers of these tests.
 const testLabel = "cubby.test=python-driver"
 
-// image is the newest Python image on the engine.
+// image is the Python image that is tested.
 var image string
 
 func TestMain(m *testing.M) {
@@ -38,32 +39,32 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// findImage sets image, and makes sure that it holds the driver that is in this folder.
+// findImage sets image to the newest Python image that holds the driver of this folder.
 func findImage(ctx context.Context) error {
 	out, err := exec.CommandContext(ctx, "docker", "images", "-q", "--filter", "label=cubby.language=python").Output()
 	if err != nil {
 		return fmt.Errorf("list images: %w", err)
 	}
-	image, _, _ = strings.Cut(string(out), "\n")
-	if image == "" {
-		return fmt.Errorf("there is no Python image: build it with make images")
-	}
 	files, err := filepath.Glob("driver*.py")
 	if err != nil {
 		return err
 	}
+	var driver strings.Builder
 	for _, name := range append(files, "language.json") {
-		ours, err := os.ReadFile(name)
+		content, err := os.ReadFile(name)
 		if err != nil {
 			return err
 		}
-		args := []string{"run", "--rm", "--network=none", "--label", testLabel, image, "cat", "/opt/cubby/" + name}
+		driver.Write(content)
+	}
+	for _, image = range strings.Fields(string(out)) {
+		args := []string{"run", "--rm", "--network=none", "--label", testLabel, image, "sh", "-c", "cd /opt/cubby && cat driver*.py language.json"}
 		theirs, err := exec.CommandContext(ctx, "docker", args...).Output()
-		if err != nil || string(ours) != string(theirs) {
-			return fmt.Errorf("image %s has another %s: build it again with make images", image, name)
+		if err == nil && string(theirs) == driver.String() {
+			return nil
 		}
 	}
-	return nil
+	return errors.New("no Python image holds this driver: build it with make images")
 }
 
 // event is a frame of the driver, or what the relay tells of it.

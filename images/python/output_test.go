@@ -159,11 +159,25 @@ func TestInterrupt(t *testing.T) {
 			require.Equal(t, want{main: "2"}, d.do("1 + 1").want())
 		}
 	})
+	t.Run("one that comes before its execution", func(t *testing.T) {
+		d.t = t
+		for range 20 {
+			d.begin("x = 1", nil)
+			d.ask(map[string]any{"op": "interrupt"})
+			require.Contains(t, []string{"", "KeyboardInterrupt"}, d.finish().error())
+			d.ping()
+			require.Equal(t, want{main: "2"}, d.do("1 + 1").want())
+		}
+	})
 	t.Run("one that comes with its execution's beginning or end", func(t *testing.T) {
 		d.t = t
-		for i := range 100 {
-			d.begin("x = 1", nil)
-			time.Sleep(time.Duration(i) * 20 * time.Microsecond)
+		cells := []string{"1", "print(1)", "display(1)", "import asyncio; await asyncio.sleep(0.001)", "!true"}
+		for i := range 500 {
+			d.begin(cells[i%len(cells)], nil)
+			for d.next().Type != "started" { // before which the supervisor sends none
+				continue
+			}
+			time.Sleep(time.Duration(i) * 5 * time.Microsecond)
 			d.ask(map[string]any{"op": "interrupt"})
 			require.Contains(t, []string{"", "KeyboardInterrupt"}, d.finish().error())
 			d.ping()

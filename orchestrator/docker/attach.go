@@ -177,4 +177,3 @@ func (t *tail) Write(p []byte) (int, error) {
 func (t *tail) text() string {
 	return strings.TrimSpace(strings.ToValidUTF8(string(t.kept), "\uFFFD"))
 }
-

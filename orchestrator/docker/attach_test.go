@@ -177,7 +177,7 @@ func TestAttachCutAnywhere(t *testing.T) {
 		stream, err := newAttachable(t, says("raw", whole[:cut])).engine().Attach(t.Context(), "c1")
 		require.NoError(t, err)
 		got, err := io.ReadAll(stream)
-		require.True(t, strings.HasPrefix("{}\n{ }\n", string(got)))
+		require.Contains(t, []string{"", "{", "{}", "{}\n", "{}\n{", "{}\n{ ", "{}\n{ }", "{}\n{ }\n"}, string(got))
 		if ends[cut] {
 			require.NoError(t, err, "cut after %d", cut)
 		} else {

@@ -64,7 +64,7 @@ func (e *Engine) createFailed(ctx context.Context, spec orchestrator.ContainerSp
 		}
 		return e.kind(ctx, err)
 	}
-	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), overrun)
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), queryLimit)
 	defer cancel()
 	return errors.Join(e.kind(ctx, err), e.removeLost(clean, spec.Name))
 }

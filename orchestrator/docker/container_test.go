@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/stretchr/testify/require"
@@ -238,5 +240,20 @@ func TestRemove(t *testing.T) {
 			cancel()
 		})
 		require.ErrorIs(t, d.engine().Remove(ctx, "c1"), context.Canceled)
+	})
+}
+
+func TestOutlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, leave := context.WithCancel(t.Context())
+		longer, cancel := outlive(ctx, overrun)
+		defer cancel()
+		time.Sleep(time.Hour)
+		require.NoError(t, longer.Err(), "it lasts as long as the caller stays")
+		leave()
+		time.Sleep(overrun - time.Second)
+		require.NoError(t, longer.Err(), "and a while longer")
+		time.Sleep(2 * time.Second)
+		require.ErrorIs(t, longer.Err(), context.Canceled)
 	})
 }

@@ -81,7 +81,7 @@ func TestProfile(t *testing.T) {
 			require.Zero(t, host.OomScoreAdj)
 		},
 		"CPU, processes and files are bounded": func(t *testing.T) {
-			require.EqualValues(t, 1e9, host.NanoCPUs)
+			require.EqualValues(t, 1_000_000_000, host.NanoCPUs)
 			require.EqualValues(t, 256, *host.PidsLimit)
 			require.Equal(t, []*container.Ulimit{
 				{Name: "nofile", Soft: 1024, Hard: 4096}, {Name: "core"}, {Name: "fsize", Soft: 8 << 30, Hard: 8 << 30},

@@ -31,7 +31,7 @@ func newDaemon(t *testing.T) *daemon {
 	socket := shortDir(t) + "/engine.sock"
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "unix", socket)
 	require.NoError(t, err)
-	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(d.serve)}} //nolint:gosec // a test's
+	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(d.serve)}}
 	server.Start()
 	t.Cleanup(server.Close)
 	d.host = "unix://" + socket

@@ -146,7 +146,7 @@ func (e *Engine) BuildImage(ctx context.Context, spec BuildSpec, progress io.Wri
 
 // show writes the engine's progress as docker does, to a terminal or to a file, and returns the error that it ends with.
 func show(body io.ReadCloser, progress io.Writer) error {
-	defer body.Close() //nolint:errcheck // it has been read to its end, or to an error that says more
+	defer body.Close()
 	if progress == nil {
 		progress = io.Discard
 	}

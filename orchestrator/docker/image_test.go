@@ -49,7 +49,7 @@ func TestBuildImage(t *testing.T) {
 		require.Equal(t, "Step 1/1 : FROM scratch\nSuccessfully built 1\n", progress.String())
 		require.Equal(t, "tar", string(sent))
 		for key, want := range map[string]string{
-			"t": "cubby/python:1", "target": "final", "networkmode": "host", "rm": "1", "forcerm": "1", "version": "1",
+			"t": "cubby/python:1", "target": "final", "networkmode": "host", "forcerm": "1", "version": "1",
 			"buildargs": `{"http_proxy":"http://proxy","x":null}`, "labels": `{"a":"b","cubby.image":"cubby/python:1"}`,
 		} {
 			require.Equal(t, []string{want}, query[key], key)

@@ -45,7 +45,6 @@ const (
 	OpResume    Op = "resume"
 	OpStop      Op = "stop"
 	OpAck       Op = "ack"
-	OpFreeze    Op = "freeze"
 	OpPing      Op = "ping"
 )
 

@@ -55,7 +55,7 @@ func (c *channel) send(req driverRequest, files ...*os.File) error {
 	if len(files) > 0 {
 		fds := make([]int, len(files))
 		for i, file := range files {
-			fds[i] = int(file.Fd()) //nolint:gosec // a descriptor
+			fds[i] = int(file.Fd())
 		}
 		rights = unix.UnixRights(fds...)
 	}

@@ -26,7 +26,7 @@
 //	{"op":"execute","id":"…","code":"…","env":{"A":"b"}}  → started, any number of results, at most one error, done
 //
 //	{"type":"started","count":3}
-//	{"type":"result","data":{"text/plain":"1","image/png":"<base64>","application/json":{…}},"main":true}
+//	{"type":"result","main":true,"data":{"text/plain":"1","image/png":"<base64>","application/json":{…}}}
 //	{"type":"error","name":"ValueError","value":"…","traceback":"…"}
 //	{"type":"done"}
 //
@@ -35,10 +35,17 @@
 // buffers before it sends a result, an error or done. What a thread or task started by an earlier execution prints
 // should go to that execution's pipe; the driver keeps duplicates for that, at most 64 pairs.
 //
+// In a result the type and main come before the data: a frame longer than kernel.MaxFrame is not read whole, and its
+// beginning has to say what is to be told instead. Frames that are no JSON cost the kernel its life; types that the
+// supervisor does not know are ignored, and so is what comes while no request is being answered.
+//
 // A cwd under /home/user that is missing is created by the driver, as the user; any other that is no directory fails.
 // The environment of an execute holds for that execution and is then restored exactly; that of a setup stays.
 //
-// An interrupt is SIGINT to the process group. The driver turns it into the language's own interruption while user code
-// runs and ignores it otherwise; the execution then ends with an error and done. After an execution that was sent a
-// SIGINT, the supervisor pings and waits for the pong before the next execute, so that a late signal cannot hit it.
+// An interrupt is SIGINT to the process group, at most one for an execution and not before its started. The driver turns
+// it into the language's own interruption from its started to its done, and ignores it otherwise; the execution then ends
+// with an error and done, which the supervisor tells as a timeout or as interrupted. One that ends without an error has
+// ended ok in spite of the signal, and an error that came before the signal stays an error. After an execution that was
+// sent a SIGINT, the supervisor pings and waits for the pong before the next execute, so that a late signal cannot hit
+// it.
 package supervisor

@@ -104,17 +104,13 @@ func prepare(uid int) error {
 // watchSignals ends ctx at SIGTERM and lets every other signal that can be caught pass without effect. They are
 // caught and not ignored, since a process that is started inherits what is ignored.
 func watchSignals(ctx context.Context, cancel func()) {
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals)
-	for {
-		select {
-		case sig := <-signals:
-			if sig == unix.SIGTERM {
-				cancel()
-			}
-		case <-ctx.Done():
-			return
-		}
+	signal.Notify(make(chan os.Signal, 1)) // nobody reads it
+	terminated := make(chan os.Signal, 1)
+	signal.Notify(terminated, unix.SIGTERM)
+	select {
+	case <-terminated:
+		cancel()
+	case <-ctx.Done():
 	}
 }
 

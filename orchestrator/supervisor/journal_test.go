@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -58,17 +57,20 @@ func TestJournal(t *testing.T) {
 		{
 			"nothing was dropped",
 			[]kernel.Event{lifecycle("a", kernel.TypeStarted), text("a", 100), lifecycle("a", kernel.TypeDone)},
-			3, 0, []string{"started 1 0", "stdout 2 100", "done 3 0"},
+			3, 0,
+			[]string{"started 1 0", "stdout 2 100", "done 3 0"},
 		},
 		{
 			"reader resumes",
 			[]kernel.Event{lifecycle("a", kernel.TypeStarted), text("a", 100), lifecycle("a", kernel.TypeDone)},
-			3, 2, []string{"done 3 0"},
+			3, 2,
+			[]string{"done 3 0"},
 		},
 		{
 			"dropped neighbours are one gap",
 			[]kernel.Event{lifecycle("a", kernel.TypeStarted), text("a", 100), text("a", 100), text("a", 100)},
-			1, 0, []string{"started 1 0", "gap 3 200", "stdout 4 100"},
+			1, 0,
+			[]string{"started 1 0", "gap 3 200", "stdout 4 100"},
 		},
 		{
 			"an error between dropped ones keeps its place",
@@ -76,27 +78,32 @@ func TestJournal(t *testing.T) {
 				text("a", 100), lifecycle("a", kernel.TypeError), text("a", 100), text("a", 100),
 				lifecycle("a", kernel.TypeDone), text("a", 100),
 			},
-			1, 0, []string{"gap 1 100", "error 2 0", "gap 4 200", "done 5 0", "stdout 6 100"},
+			1, 0,
+			[]string{"gap 1 100", "error 2 0", "gap 4 200", "done 5 0", "stdout 6 100"},
 		},
 		{
 			"oldest goes first, whosever it is",
 			[]kernel.Event{text("b", 100), text("a", 100), text("b", 100), text("a", 100)},
-			2, 0, []string{"gap 2 100", "stdout 4 100"},
+			2, 0,
+			[]string{"gap 2 100", "stdout 4 100"},
 		},
 		{
 			"reader that resumes behind a gap is told of none",
 			[]kernel.Event{text("a", 100), text("a", 100), text("a", 100)},
-			1, 2, []string{"stdout 3 100"},
+			1, 2,
+			[]string{"stdout 3 100"},
 		},
 		{
 			"reader that resumes inside a gap is told the whole",
 			[]kernel.Event{text("a", 100), text("a", 100), text("a", 100)},
-			1, 1, []string{"gap 2 200", "stdout 3 100"},
+			1, 1,
+			[]string{"gap 2 200", "stdout 3 100"},
 		},
 		{
 			"one event larger than the ring is kept until the next",
 			[]kernel.Event{text("a", 500)},
-			1, 0, []string{"stdout 1 500"},
+			1, 0,
+			[]string{"stdout 1 500"},
 		},
 	}
 	for _, tt := range cases {
@@ -217,99 +224,4 @@ func FuzzJournal(f *testing.F) {
 			require.Equal(t, written[id], told, "what is not told is counted")
 		}
 	})
-}
-
-func TestDecoder(t *testing.T) {
-	cases := []struct {
-		name   string
-		chunks []string
-		want   []string
-		flush  []string
-	}{
-		{"plain text", []string{"ab", "c"}, []string{"ab", "c"}, nil},
-		{"character in two reads", []string{"a\xe2\x82", "\xacb"}, []string{"a", "€b"}, nil},
-		{"character byte by byte", []string{"\xf0", "\x9f", "\x98", "\x80"}, []string{"😀"}, nil},
-		{"character that never ends", []string{"\xe2\x82"}, nil, []string{"\ufffd\ufffd"}},
-		{"bytes that are no text", []string{"a\xff\xfeb"}, []string{"a\ufffd\ufffdb"}, nil},
-		{"beginning that nothing can complete", []string{"\xc0"}, []string{"\ufffd"}, nil},
-		{"long text", []string{strings.Repeat("€", kernel.MaxText/3+1)}, []string{strings.Repeat("€", kernel.MaxText/3), "€"}, nil},
-		{"long garbage", []string{strings.Repeat("\xff", kernel.MaxText/3+1)}, []string{strings.Repeat("\ufffd", kernel.MaxText/3), "\ufffd"}, nil},
-	}
-	for _, tt := range cases {
-		t.Run(tt.name, func(t *testing.T) {
-			var d decoder
-			var got []string
-			emit := func(text string) { got = append(got, text) }
-			for _, chunk := range tt.chunks {
-				d.decode([]byte(chunk), emit)
-			}
-			require.Equal(t, tt.want, got)
-			got = nil
-			d.flush(emit)
-			require.Equal(t, tt.flush, got)
-		})
-	}
-}
-
-func FuzzDecoder(f *testing.F) {
-	f.Add([]byte("a€😀\xff\xe2\x82"), 2)
-	f.Fuzz(func(t *testing.T, input []byte, cut int) {
-		var whole, pieces strings.Builder
-		var one, many decoder
-		one.decode(bytes.Clone(input), func(s string) { whole.WriteString(s) })
-		one.flush(func(s string) { whole.WriteString(s) })
-		for size := min(max(cut, 1), 10); len(input) > 0; input = input[min(size, len(input)):] {
-			many.decode(bytes.Clone(input[:min(size, len(input))]), func(s string) {
-				require.LessOrEqual(t, len(s), kernel.MaxText)
-				pieces.WriteString(s)
-			})
-		}
-		many.flush(func(s string) { pieces.WriteString(s) })
-		require.Equal(t, whole.String(), pieces.String())
-	})
-}
-
-func TestDriverStream(t *testing.T) {
-	long := strings.Repeat("x", kernel.MaxFrame)
-	cases := []struct {
-		name  string
-		lines string
-		want  []driverFrame
-		fault string
-	}{
-		{"frames", `{"type":"started","count":3}` + "\n" + `{"type":"done","new":1}` + "\n", []driverFrame{{Type: "started", Count: 3}, {Type: "done"}}, ""},
-		{"long result", `{"type":"result","main":true,"data":{"text/plain":"1","image/png":"` + long + `"}}` + "\n" + `{"type":"done"}` + "\n", []driverFrame{
-			{Type: "result", Main: true, Data: map[string]json.RawMessage{
-				"text/plain": json.RawMessage(`"[text/plain, image/png of 8388678 bytes left out: more than the 8 MiB that fit a frame]"`),
-			}},
-			{Type: "done"},
-		}, ""},
-		{"long error", `{"type":"error","name":"E","value":"` + long + `"}` + "\n", []driverFrame{{Type: "error", Name: "E", Value: "[error of 8388646 bytes left out]"}}, ""},
-		{"long frame of another kind", `{"type":"done","x":"` + long + `"}` + "\n", nil, "8388630 bytes that is no result"},
-		{"long garbage", long + long + "\n", nil, "that is no result"},
-		{"garbage", "garbage\n", nil, `no frame but "garbage"`},
-	}
-	for _, tt := range cases {
-		for _, size := range []int{1 << 10, 64 << 10, 1 << 30} {
-			t.Run(fmt.Sprintf("%s in reads of %d", tt.name, size), func(t *testing.T) {
-				var stream driverStream
-				var got []driverFrame
-				var fault error
-				for rest := []byte(tt.lines); len(rest) > 0 && fault == nil; rest = rest[min(size, len(rest)):] {
-					fault = stream.feed(rest[:min(size, len(rest))], func(f driverFrame) { f.size = 0; got = append(got, f) })
-				}
-				if tt.fault != "" {
-					require.ErrorContains(t, fault, tt.fault)
-				} else {
-					require.NoError(t, fault)
-				}
-				require.Equal(t, tt.want, got)
-			})
-		}
-	}
-}
-
-func FuzzSketch(f *testing.F) {
-	f.Add([]byte(`{"type":"result","data":{"text/plain":"1","image/png":"xx`))
-	f.Fuzz(func(_ *testing.T, beginning []byte) { sketch(beginning) })
 }

@@ -14,11 +14,8 @@ import (
 	"cubby/orchestrator/kernel"
 )
 
-// The bounds of a native kernel's output.
-const (
-	maxOutputs = 64      // pairs of pipes that stay open, the running execution's included
-	bootTail   = 4 << 10 // bytes of what a kernel printed at boot that are told when it dies of it
-)
+// maxOutputs is how many executions' pipes stay open, the running one's included.
+const maxOutputs = 64
 
 // native is the adapter of a kernel that runs our own driver.
 type native struct {
@@ -290,45 +287,3 @@ func (n *native) Exited() <-chan struct{} { return n.exited }
 
 // Exit implements Adapter.
 func (n *native) Exit() Exit { return n.exit }
-
-// exitOf says how a kernel died. A fault is what it was killed for by its own reader.
-func exitOf(status unix.WaitStatus, fault error, killed bool) Exit {
-	switch {
-	case fault != nil:
-		return Exit{Value: fault.Error()}
-	case status.Signaled():
-		return Exit{
-			Value:  "signal: " + status.Signal().String(),
-			Killed: status.Signal() == unix.SIGKILL && !killed,
-		}
-	default:
-		return Exit{Value: fmt.Sprintf("exit status %d", status.ExitStatus())}
-	}
-}
-
-// tail is a sink that keeps the end of what it is told.
-type tail struct {
-	mu   sync.Mutex
-	text string
-}
-
-// Event implements Sink.
-func (t *tail) Event(ev kernel.Event) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.text += ev.Text
-	t.text = t.text[max(0, len(t.text)-bootTail):]
-}
-
-// Ready implements Sink.
-func (t *tail) Ready(int, <-chan struct{}) {}
-
-// report returns the text as the end of an error.
-func (t *tail) report() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.text == "" {
-		return ""
-	}
-	return ": " + t.text
-}

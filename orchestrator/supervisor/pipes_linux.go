@@ -162,7 +162,7 @@ func readable(fd int) bool {
 	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // a descriptor
 	for {
 		n, err := unix.Poll(poll, 0)
-		if err != unix.EINTR { //nolint:errorlint // a plain errno
+		if err != unix.EINTR {
 			return n > 0
 		}
 	}

@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -69,10 +68,7 @@ func dropCapabilities() error {
 
 // prepareHome gives the user the workspace, if it is not theirs already. What is in it stays as it is.
 func prepareHome(path string, uid int) error {
-	fd, err := unix.Open(path, unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if errors.Is(err, unix.EACCES) { // somebody's private directory: it is the user's, or else not ours to give away
-		return nil
-	}
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open the workspace %s: %w", path, err)
 	}
@@ -84,7 +80,7 @@ func prepareHome(path string, uid int) error {
 	if int(stat.Uid) == uid {
 		return nil
 	}
-	if err := unix.Fchown(fd, uid, uid); err != nil {
+	if err := unix.Fchownat(fd, "", uid, uid, unix.AT_EMPTY_PATH); err != nil {
 		return fmt.Errorf("give the workspace %s to uid %d: %w", path, uid, err)
 	}
 	return nil

@@ -61,7 +61,7 @@ func (r *Reaper) reap() bool {
 	defer r.mu.Unlock()
 	var status unix.WaitStatus
 	pid, err := unix.Wait4(-1, &status, unix.WNOHANG, nil)
-	if err == unix.EINTR { //nolint:errorlint // a plain errno
+	if err == unix.EINTR {
 		return true
 	}
 	if err != nil || pid <= 0 {
@@ -85,7 +85,7 @@ func (p *process) signalGroup(sig unix.Signal) error {
 		return nil
 	default:
 	}
-	if err := unix.Kill(-p.pid, sig); err != nil && err != unix.ESRCH { //nolint:errorlint // a plain errno
+	if err := unix.Kill(-p.pid, sig); err != nil && err != unix.ESRCH {
 		return err
 	}
 	return nil

@@ -142,10 +142,12 @@ func onBench(t *testing.T, k *scripted, cfg Config, test func(t *testing.T, b *b
 		cfg.Adapter, cfg.Language = k, "scripted"
 		ctx, cancel := context.WithCancel(t.Context())
 		b := &bench{Supervisor: New(cfg), kernel: k, serve: ctx, conns: &sync.WaitGroup{}}
-		b.conns.Go(func() { require.NoError(t, b.Run(ctx)) })
+		ended := make(chan error, 1)
+		go func() { ended <- b.Run(ctx) }()
 		test(t, b)
 		cancel()
 		b.conns.Wait()
+		require.NoError(t, <-ended)
 	})
 }
 

@@ -79,7 +79,7 @@ func kernelEnv(more map[string]string) []string {
 func renounce() error {
 	for capability := 0; capability <= unix.CAP_LAST_CAP; capability++ {
 		err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(capability), 0, 0, 0)
-		if err != nil && err != unix.EINVAL { //nolint:errorlint // a plain errno; an older kernel knows fewer
+		if err != nil && err != unix.EINVAL { // an older kernel knows fewer
 			return fmt.Errorf("empty the bounding set: %w", err)
 		}
 	}

@@ -1,0 +1,57 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"cubby/orchestrator/kernel"
+)
+
+func TestDriverStream(t *testing.T) {
+	long := strings.Repeat("x", kernel.MaxFrame)
+	cases := []struct {
+		name  string
+		lines string
+		want  []driverFrame
+		fault string
+	}{
+		{"frames", `{"type":"started","count":3}` + "\n" + `{"type":"done","new":1}` + "\n", []driverFrame{{Type: "started", Count: 3}, {Type: "done"}}, ""},
+		{"long result", `{"type":"result","main":true,"data":{"text/plain":"1","image/png":"` + long + `"}}` + "\n" + `{"type":"done"}` + "\n", []driverFrame{
+			{Type: "result", Main: true, Data: map[string]json.RawMessage{
+				"text/plain": json.RawMessage(`"[text/plain, image/png of 8388678 bytes left out: more than the 8 MiB that fit a frame]"`),
+			}},
+			{Type: "done"},
+		}, ""},
+		{"long error", `{"type":"error","name":"E","value":"` + long + `"}` + "\n", []driverFrame{{Type: "error", Name: "E", Value: "[error of 8388646 bytes left out]"}}, ""},
+		{"long frame of another kind", `{"type":"done","x":"` + long + `"}` + "\n", nil, "8388630 bytes that is no result"},
+		{"long garbage", long + long + "\n", nil, "that is no result"},
+		{"garbage", "garbage\n", nil, `no frame but "garbage"`},
+	}
+	for _, tt := range cases {
+		for _, size := range []int{1 << 10, 64 << 10, 1 << 30} {
+			t.Run(fmt.Sprintf("%s in reads of %d", tt.name, size), func(t *testing.T) {
+				var stream driverStream
+				var got []driverFrame
+				var fault error
+				for rest := []byte(tt.lines); len(rest) > 0 && fault == nil; rest = rest[min(size, len(rest)):] {
+					fault = stream.feed(rest[:min(size, len(rest))], func(f driverFrame) { f.size = 0; got = append(got, f) })
+				}
+				if tt.fault != "" {
+					require.ErrorContains(t, fault, tt.fault)
+				} else {
+					require.NoError(t, fault)
+				}
+				require.Equal(t, tt.want, got)
+			})
+		}
+	}
+}
+
+func FuzzSketch(f *testing.F) {
+	f.Add([]byte(`{"type":"result","data":{"text/plain":"1","image/png":"xx`))
+	f.Fuzz(func(_ *testing.T, beginning []byte) { sketch(beginning) })
+}
