@@ -150,7 +150,7 @@ func (s *server) contexts(t *testing.T) []string {
 	require.NoError(t, err)
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(t, err)
-	defer response.Body.Close() //nolint:errcheck // read to its end
+	defer response.Body.Close()
 	var list []struct{ ID string }
 	require.NoError(t, json.NewDecoder(response.Body).Decode(&list))
 	ids := make([]string, 0, len(list))
@@ -169,7 +169,7 @@ func freeAddress(t *testing.T, wanted string) string {
 		listener, err = config.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	}
 	require.NoError(t, err)
-	defer listener.Close() //nolint:errcheck // only its port was wanted
+	defer listener.Close()
 	return listener.Addr().String()
 }
 

@@ -27,26 +27,34 @@ func onDocker(t *testing.T) *cli {
 		c.variables[name] = os.Getenv(name)
 	}
 	c.real = true
-	t.Cleanup(func() { removeMade(t, c) })
+	t.Cleanup(func() { removeMade(t, c, filepath.Join(c.variables["HOME"], ".local", "state", "cubby")) })
 	return c
 }
 
-// removeMade removes what the cli's server has made on the engine, its workspace included.
-func removeMade(t *testing.T, c *cli) {
+// removeMade removes what a server with the state directory has made on the engine, its workspace included.
+func removeMade(t *testing.T, c *cli, state string) {
 	t.Helper()
-	instance, err := os.ReadFile(filepath.Join(c.variables["HOME"], ".local", "state", "cubby", "instance"))
+	if e := engineOf(t, c, state); e != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+		defer cancel()
+		_, err := e.RemoveInstance(ctx)
+		require.NoError(t, err)
+	}
+}
+
+// engineOf returns the engine as the server of a state directory sees it, or nil if none ever ran.
+func engineOf(t *testing.T, c *cli, state string) *docker.Engine {
+	t.Helper()
+	instance, err := os.ReadFile(filepath.Join(state, "instance"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return // no server ran
+		return nil
 	}
 	require.NoError(t, err)
 	p, _, _ := c.process()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
-	defer cancel()
-	e, err := (&app{process: p}).connectDocker(ctx, strings.TrimSpace(string(instance)), slog.New(slog.DiscardHandler))
+	e, err := (&app{process: p}).connectDocker(context.WithoutCancel(t.Context()), strings.TrimSpace(string(instance)), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	defer e.Close()
-	_, err = e.(*docker.Engine).RemoveInstance(ctx)
-	require.NoError(t, err)
+	t.Cleanup(func() { _ = e.Close() })
+	return e.(*docker.Engine)
 }
 
 func TestIntegrationRun(t *testing.T) {

@@ -103,7 +103,7 @@ func bootOnly(t *testing.T) *driver {
 	cmd := exec.CommandContext(t.Context(), "docker", "run", "--rm", "-i", "--label", testLabel,
 		"--network=none", "--read-only", "--memory=1g", "--pids-limit=256", "--user=12345:12345",
 		"--env=HOME=/home/user", "--tmpfs=/tmp:exec,mode=1777", "--tmpfs=/home/user:exec,mode=1777",
-		image, "python3", "-c", relay)
+		image, "python3", "-I", "-c", relay)
 	cmd.Stderr = t.Output()
 	stdin, err := cmd.StdinPipe()
 	require.NoError(t, err)

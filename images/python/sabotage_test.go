@@ -77,3 +77,20 @@ func TestSabotageThatKillsTheKernel(t *testing.T) {
 		require.Equal(t, 70, r.status)
 	})
 }
+
+// What lies in a workspace cannot keep the kernel of a restarted context from booting.
+func TestBootsWhateverTheWorkspaceHolds(t *testing.T) {
+	d := boot(t)
+	r := d.do(`import os, site, socket, subprocess
+broken = ["json", "asyncio", "traceback", "traitlets", "IPython", "driver_kernel"]
+os.makedirs(site.getusersitepackages())
+for folder in (".", site.getusersitepackages()):
+    for name in broken:
+        with open(f"{folder}/{name}.py", "w") as f: f.write("raise SystemExit('broken')")
+ours, theirs = socket.socketpair()
+boot = f"exec 3<&{theirs.fileno()}; exec python3 -I /opt/cubby/driver.py"
+p = subprocess.Popen(["bash", "-c", boot], pass_fds=[theirs.fileno()]); theirs.close()
+print(ours.recv(100).decode()[:14])
+p.kill(); p.wait();`)
+	require.Equal(t, want{out: "{\"type\":\"boot\"\n"}, r.want())
+}

@@ -5,6 +5,7 @@ package docker
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"strings"
@@ -150,14 +151,28 @@ func TestRealNetwork(t *testing.T) {
 	require.NotEqual(t, "0", probeReal(t, startReal(t, internet))["routes"], "the same probe sees a network that is there")
 }
 
-func TestRealStagesArePruned(t *testing.T) {
-	label := "cubby.test=" + live.instance
-	require.NotZero(t, dangling(t, label), "the build left its stage")
-	require.NoError(t, live.PruneStages(t.Context(), label))
-	require.Zero(t, dangling(t, label))
-	_, err := live.ImageID(t.Context(), standin.Tag)
-	require.NoError(t, err, "what has a tag stays")
-	images, err := live.ListImages(t.Context())
-	require.NoError(t, err)
-	require.Contains(t, fmt.Sprint(images), standin.Tag)
+func TestRealBuild(t *testing.T) {
+	label, tag := "cubby.test="+live.instance, "cubby-test:stages-"+live.instance
+	build := func(last string) error {
+		dockerfile := "FROM scratch AS stage\nLABEL " + label + "\nCOPY secret /secret\nFROM scratch\n" + last
+		return live.BuildImage(t.Context(), BuildSpec{
+			Tag: tag, Context: tarOf(map[string][]byte{"secret": []byte(rand.Text()), "Dockerfile": []byte(dockerfile)}),
+		}, nil)
+	}
+	t.Run("stages are pruned, and what has a tag stays", func(t *testing.T) {
+		require.NoError(t, build("COPY secret /secret"))
+		t.Cleanup(func() { require.NoError(t, live.RemoveImage(context.Background(), tag)) })
+		require.NotZero(t, dangling(t, label), "the build left its stage")
+		require.NoError(t, live.PruneStages(t.Context(), label))
+		require.Zero(t, dangling(t, label))
+		images, err := live.ListImages(t.Context())
+		require.NoError(t, err)
+		require.Contains(t, fmt.Sprint(images), tag)
+	})
+	t.Run("a step that fails is told, and its stages are pruned likewise", func(t *testing.T) {
+		require.ErrorContains(t, build("COPY nothing /x"), "nothing")
+		require.NotZero(t, dangling(t, label), "the build left its stage")
+		require.NoError(t, live.PruneStages(t.Context(), label))
+		require.Zero(t, dangling(t, label))
+	})
 }

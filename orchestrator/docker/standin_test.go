@@ -70,6 +70,14 @@ func runWithEngine(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
+const standinDockerfile = `FROM scratch
+COPY supervisor /opt/cubby/supervisor
+ENTRYPOINT ["/nowhere"]
+CMD ["nothing"]
+USER 12345
+WORKDIR /elsewhere
+HEALTHCHECK --interval=1s CMD ["/nowhere"]`
+
 // buildStandin compiles the stand-in for the engine's machine and for this one, and makes an image of it from nothing.
 // The image says all that an image can say against the profile, but VOLUME.
 func buildStandin(ctx context.Context, dir, instance string) error {
@@ -91,20 +99,8 @@ func buildStandin(ctx context.Context, dir, instance string) error {
 		return err
 	}
 	spec := BuildSpec{
-		Tag:    "cubby-test:" + instance,
-		Labels: map[string]string{"cubby.test": instance},
-		Context: tarOf(map[string][]byte{"supervisor": data, "Dockerfile": []byte(`
-FROM scratch AS stage
-LABEL cubby.test=` + instance + `
-COPY supervisor /ca-bundle
-FROM scratch
-COPY supervisor /opt/cubby/supervisor
-ENTRYPOINT ["/nowhere"]
-CMD ["nothing"]
-USER 12345
-WORKDIR /elsewhere
-HEALTHCHECK --interval=1s CMD ["/nowhere"]
-`)}),
+		Tag:     "cubby-test:" + instance,
+		Context: tarOf(map[string][]byte{"supervisor": data, "Dockerfile": []byte(standinDockerfile)}),
 	}
 	if err := live.BuildImage(ctx, spec, os.Stderr); err != nil {
 		return err
