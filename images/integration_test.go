@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -110,29 +111,56 @@ func (tr *trace) images(t *testing.T) map[string]bool {
 }
 
 // found returns the ids of the images made since the start in whose history, configuration or layers one of the words
-// is, and how many images were looked at.
+// is, and how many images were looked at. An image on which another one is built is looked at with that one; one that
+// somebody else removes meanwhile is none of ours.
 func (tr *trace) found(t *testing.T) (ids []string, looked int) {
 	t.Helper()
+	leaves := map[string]bool{}
+	parents := map[string]bool{}
 	for id := range tr.images(t) {
 		if tr.before[id] {
 			continue
 		}
-		looked++
-		history, err := tr.sdk.ImageHistory(t.Context(), id)
-		require.NoError(t, err)
-		hit := false
-		for _, layer := range history {
-			hit = hit || tr.in(t, strings.NewReader(layer.CreatedBy))
+		inspected, err := tr.sdk.ImageInspect(t.Context(), id)
+		if client.IsErrNotFound(err) {
+			continue
 		}
-		saved, err := tr.sdk.ImageSave(t.Context(), []string{id})
 		require.NoError(t, err)
-		hit = tr.in(t, saved) || hit
-		require.NoError(t, saved.Close())
+		leaves[id], parents[inspected.Parent] = true, true
+	}
+	maps.DeleteFunc(leaves, func(id string, _ bool) bool { return parents[id] })
+	for id := range leaves {
+		hit, err := tr.hit(t, id)
+		if client.IsErrNotFound(err) {
+			continue
+		}
+		require.NoError(t, err)
+		looked++
 		if hit {
 			ids = append(ids, id)
 		}
 	}
 	return ids, looked
+}
+
+// hit reports whether one of the words is in an image's history, configuration or layers.
+func (tr *trace) hit(t *testing.T, id string) (bool, error) {
+	t.Helper()
+	history, err := tr.sdk.ImageHistory(t.Context(), id)
+	if err != nil {
+		return false, err
+	}
+	for _, layer := range history {
+		if tr.in(t, strings.NewReader(layer.CreatedBy)) {
+			return true, nil
+		}
+	}
+	saved, err := tr.sdk.ImageSave(t.Context(), []string{id})
+	if err != nil {
+		return false, err
+	}
+	hit := tr.in(t, saved)
+	return hit, saved.Close()
 }
 
 // in reports whether one of the words is in what r reads. Saved layers are not compressed.

@@ -222,17 +222,24 @@ func (s *session) runsIn(c Container) {
 	s.setState(StateReady)
 }
 
-// adoptExecutions takes note of what already runs, so that the context is busy until it ends.
+// adoptExecutions takes note of what already runs, so that the context is busy until it ends. Nobody reads these
+// executions, but somebody has to take their output: a supervisor holds a done back behind what is not acknowledged.
 func (s *session) adoptExecutions(hello kernel.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, e := range hello.Executions {
-		if e.State == kernel.ExecutionDone {
+	for _, known := range hello.Executions {
+		if known.State == kernel.ExecutionDone {
 			continue
 		}
-		r := &running{request: kernel.Request{Op: kernel.OpResume, ID: e.ID}}
-		r.Execution = NewExecution(e.ID, s.record.ID, s.record.Generation, nil, func() { s.interrupt(r) })
+		r := s.newRunning(kernel.Request{Op: kernel.OpResume, ID: known.ID, After: known.Seq})
 		s.executions = append(s.executions, r)
+		s.m.inBackground(func(ctx context.Context) {
+			for {
+				if _, err := r.Next(ctx); err != nil {
+					return
+				}
+			}
+		})
 	}
 }
 

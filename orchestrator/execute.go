@@ -86,7 +86,9 @@ func (s *session) send(req ExecuteRequest) (*Execution, error) {
 		s.mu.Unlock()
 		return nil, fmt.Errorf("%w: %d executions already wait in context %s", ErrCapacity, kernel.QueueLength, s.record.ID)
 	}
-	r := s.newRunning(req)
+	r := s.newRunning(kernel.Request{
+		Op: kernel.OpExecute, ID: newExecutionID(), Code: req.Code, Env: req.Env, TimeoutMS: req.Timeout.Milliseconds(),
+	})
 	s.executions = append(s.executions, r)
 	conn := s.conn
 	s.mu.Unlock()
@@ -102,14 +104,11 @@ func (s *session) send(req ExecuteRequest) (*Execution, error) {
 	return r.Execution, nil
 }
 
-// newRunning returns an execution of this session. The caller holds mu.
-func (s *session) newRunning(req ExecuteRequest) *running {
-	id := newExecutionID()
-	r := &running{request: kernel.Request{
-		Op: kernel.OpExecute, ID: id, Code: req.Code, Env: req.Env, TimeoutMS: req.Timeout.Milliseconds(),
-	}}
-	r.Execution = NewExecution(id, s.record.ID, s.record.Generation,
-		func(seq uint64) { s.notify(kernel.Request{Op: kernel.OpAck, ID: id, Seq: seq}) },
+// newRunning returns an execution of this session, whose id and code the request has. The caller holds mu.
+func (s *session) newRunning(request kernel.Request) *running {
+	r := &running{request: request}
+	r.Execution = NewExecution(request.ID, s.record.ID, s.record.Generation,
+		func(seq uint64) { s.notify(kernel.Request{Op: kernel.OpAck, ID: request.ID, Seq: seq}) },
 		func() { s.interrupt(r) })
 	return r
 }

@@ -206,7 +206,7 @@ func (s *session) useConn(conn *kernel.Conn) {
 	repeat := slices.Clone(s.executions)
 	s.mu.Unlock()
 	for _, r := range repeat { // a connection that breaks meanwhile is noticed by the watch
-		r.request.After = r.seen()
+		r.request.After = max(r.request.After, r.seen())
 		_ = conn.Send(r.request)
 		if r.interrupted {
 			_ = conn.Send(kernel.Request{Op: kernel.OpInterrupt, ID: r.ID})
