@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
 	"github.com/stretchr/testify/require"
@@ -53,7 +54,7 @@ const traceTag = "cubby-trace-test:latest"
 type trace struct {
 	builder
 	sdk    *client.Client
-	before map[string]bool // the images before the build
+	before map[string]string // the images before the build
 	words  [][]byte
 }
 
@@ -98,16 +99,16 @@ func word(t *testing.T) string {
 	return hex.EncodeToString(raw)
 }
 
-// images returns the ids of all images, intermediate and dangling ones included.
-func (tr *trace) images(t *testing.T) map[string]bool {
+// images returns the ids of all images, intermediate and dangling ones included, with those of their parents.
+func (tr *trace) images(t *testing.T) map[string]string {
 	t.Helper()
 	found, err := tr.sdk.ImageList(t.Context(), image.ListOptions{All: true})
 	require.NoError(t, err)
-	ids := map[string]bool{}
+	parents := map[string]string{}
 	for _, summary := range found {
-		ids[summary.ID] = true
+		parents[summary.ID] = summary.ParentID
 	}
-	return ids
+	return parents
 }
 
 // found returns the ids of the images made since the start in whose history, configuration or layers one of the words
@@ -115,23 +116,15 @@ func (tr *trace) images(t *testing.T) map[string]bool {
 // somebody else removes meanwhile is none of ours.
 func (tr *trace) found(t *testing.T) (ids []string, looked int) {
 	t.Helper()
-	leaves := map[string]bool{}
-	parents := map[string]bool{}
-	for id := range tr.images(t) {
-		if tr.before[id] {
-			continue
-		}
-		inspected, err := tr.sdk.ImageInspect(t.Context(), id)
-		if client.IsErrNotFound(err) {
-			continue
-		}
-		require.NoError(t, err)
-		leaves[id], parents[inspected.Parent] = true, true
+	made := tr.images(t)
+	maps.DeleteFunc(made, func(id, _ string) bool { _, old := tr.before[id]; return old })
+	leaves := maps.Clone(made)
+	for _, parent := range made {
+		delete(leaves, parent)
 	}
-	maps.DeleteFunc(leaves, func(id string, _ bool) bool { return parents[id] })
 	for id := range leaves {
 		hit, err := tr.hit(t, id)
-		if client.IsErrNotFound(err) {
+		if errdefs.IsNotFound(err) {
 			continue
 		}
 		require.NoError(t, err)
