@@ -1,3 +1,5 @@
+// Package orchestrator keeps code contexts: it creates, restarts, removes and adopts their containers, sends them code,
+// and tells how every execution ends. It knows neither Docker nor HTTP. README.md beside it has the decisions.
 package orchestrator
 
 import (

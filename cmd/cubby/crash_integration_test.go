@@ -38,13 +38,13 @@ type killable struct {
 // startServer starts a server on a state directory and waits until it answers.
 func startServer(t *testing.T, state string) *killable {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	address := listener.Addr().String()
 	require.NoError(t, listener.Close())
 	s := &killable{
 		Client: &client.Client{URL: "http://" + address}, state: state,
-		process: exec.Command(os.Args[0], "serve", "--listen", address, "--state-dir", state, "--log-level", "warn"), //nolint:gosec,noctx // itself, killed by the test
+		process: exec.Command(os.Args[0], "serve", "--listen", address, "--state-dir", state, "--log-level", "warn"), //nolint:noctx // the test kills it
 	}
 	s.process.Env = append(os.Environ(), asProgram+"=1", "HOME="+t.TempDir())
 	s.process.Stderr = t.Output()
@@ -113,12 +113,12 @@ func TestIntegrationCrashDuringCreate(t *testing.T) {
 	c := onDocker(t)
 	state := t.TempDir()
 	t.Cleanup(func() { removeMade(t, c, state) })
-	for _, after := range []time.Duration{0, 5, 50, 150, 300, 450} {
+	for _, after := range []time.Duration{0, 5 * time.Millisecond, 50 * time.Millisecond, 150 * time.Millisecond, 300 * time.Millisecond, 450 * time.Millisecond} {
 		s := startServer(t, state)
 		ctx, cancel := context.WithCancel(t.Context())
 		creating := make(chan struct{})
 		go func() { defer close(creating); _, _ = s.Create(ctx, wire.CreateContext{}) }()
-		time.Sleep(after * time.Millisecond)
+		time.Sleep(after)
 		s.kill()
 		cancel()
 		<-creating
@@ -132,6 +132,6 @@ func TestIntegrationCrashDuringCreate(t *testing.T) {
 		s.kill()
 		left, err := engineOf(t, c, state).List(t.Context())
 		require.NoError(t, err)
-		require.Empty(t, left, "killed %d ms into a create", after)
+		require.Empty(t, left, "killed %v into a create", after)
 	}
 }

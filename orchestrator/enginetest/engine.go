@@ -26,7 +26,7 @@ type Hooks struct {
 
 // Engine is an orchestrator.Engine, Workspaces and Images.
 type Engine struct {
-	t       testing.TB
+	tb      testing.TB
 	gates   *gates
 	running sync.WaitGroup
 
@@ -53,12 +53,13 @@ type container struct {
 }
 
 // New returns an engine without containers. What it holds ends with the test.
-func New(t testing.TB) *Engine {
+func New(tb testing.TB) *Engine {
+	tb.Helper()
 	e := &Engine{
-		t: t, gates: newGates(), containers: map[string]*container{}, workspaces: map[string]bool{},
+		tb: tb, gates: newGates(), containers: map[string]*container{}, workspaces: map[string]bool{},
 		watchers: map[chan orchestrator.ContainerEvent]bool{},
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		e.mu.Lock()
 		for _, c := range e.containers {
 			c.kill()
@@ -95,7 +96,7 @@ func (e *Engine) Start(_ context.Context, spec orchestrator.ContainerSpec) (stri
 	defer e.mu.Unlock()
 	for _, other := range e.containers {
 		if other.Name == spec.Name {
-			e.t.Errorf("two containers of the name %s", spec.Name)
+			e.tb.Errorf("two containers of the name %s", spec.Name)
 		}
 	}
 	e.started++
@@ -122,7 +123,7 @@ func (e *Engine) Attach(_ context.Context, id string) (io.ReadWriteCloser, error
 	defer e.mu.Unlock()
 	c, ok := e.containers[id]
 	if !ok {
-		e.t.Logf("attach to %s, which is not there", id)
+		e.tb.Logf("attach to %s, which is not there", id)
 		return nil, fmt.Errorf("container %s: %w", id, orchestrator.ErrNotFound)
 	}
 	if c.State != orchestrator.ContainerRunning {

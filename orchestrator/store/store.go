@@ -218,7 +218,7 @@ func prepare(db *bbolt.DB) error {
 
 // instance reads the instance id, or makes one.
 func instance(path string) (string, error) {
-	raw, err := os.ReadFile(path) //nolint:gosec // the operator names the state directory
+	raw, err := os.ReadFile(path)
 	if id := strings.TrimSpace(string(raw)); err == nil && id != "" {
 		return id, nil
 	}
@@ -235,7 +235,7 @@ func instance(path string) (string, error) {
 // writeSync writes a small file so that it is there, and whole, after a crash.
 func writeSync(path, text string) error {
 	draft := path + ".new"
-	f, err := os.OpenFile(draft, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // see instance
+	f, err := os.OpenFile(draft, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

@@ -26,8 +26,10 @@ func TestRecordsSurviveReopening(t *testing.T) {
 	s, err := store.Open(dir)
 	require.NoError(t, err)
 	born := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	second := store.Context{ID: "a", Language: "python", Cwd: "/tmp", CreatedAt: born.Add(time.Second), Generation: 2,
-		Env: map[string]string{"K": "v\x00\u2028"}, Container: store.Container{Name: "c", Token: "t"}, Next: &store.Container{Name: "n"}}
+	second := store.Context{
+		ID: "a", Language: "python", Cwd: "/tmp", CreatedAt: born.Add(time.Second), Generation: 2,
+		Env: map[string]string{"K": "v\x00\u2028"}, Container: store.Container{Name: "c", Token: "t"}, Next: &store.Container{Name: "n"},
+	}
 	first := store.Context{ID: "b", Language: "python", CreatedAt: born}
 	require.NoError(t, s.PutContext(second))
 	require.NoError(t, s.PutContext(first))
