@@ -71,6 +71,9 @@ $(LINTER):
 install: build ## Install cubby where go install puts programs
 	CGO_ENABLED=0 $(GO) install -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' ./cmd/cubby
 
-clean: ## Remove everything ever made: containers, volumes and images of all cubby servers here, binaries, caches
+# The state says which containers and volumes are ours: it stays while they do.
+clean: ## Remove what make made: containers and volumes of its server, unused images, binaries, caches
 	@[ -x bin/cubby ] || $(MAKE) --no-print-directory build
-	@bin/cubby clean --yes; status=$$?; rm -rf bin .cache $(SUPERVISORS); exit $$status
+	@bin/cubby clean --yes --state-dir '$(CACHE)/state' && rm -rf '$(CACHE)/state'; status=$$?; \
+	rm -rf bin $(SUPERVISORS); find .cache -mindepth 1 -maxdepth 1 ! -name state -exec rm -rf {} + 2>/dev/null; \
+	rmdir .cache 2>/dev/null; exit $$status

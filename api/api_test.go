@@ -97,7 +97,7 @@ func example() orchestrator.CodeContext {
 	return orchestrator.CodeContext{
 		ID: "abc", Language: "python", Cwd: "/tmp", Sandbox: "default", CreatedAt: created, LastUsedAt: created.Add(time.Minute),
 		Generation: 2, State: orchestrator.StateLost, Reason: "its container was removed",
-		Image: orchestrator.Image{ID: "sha256:1", Tag: "cubby/python:1"}, Container: "c0ffee",
+		Image: orchestrator.Image{ID: "sha256:1", Tag: "cubby-python:1"}, Container: "c0ffee",
 		Limits: orchestrator.DefaultLimits(), Network: orchestrator.NetworkNone,
 	}
 }

@@ -44,10 +44,7 @@ func (e *action) Unwrap() error { return e.err }
 
 // attempted says of a failure what was attempted on which context. An unknown context gets E2B's words.
 func attempted(words, id string, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, orchestrator.ErrNotFound):
+	if errors.Is(err, orchestrator.ErrNotFound) {
 		return contextNotFound(id)
 	}
 	return &action{words, err}

@@ -26,9 +26,8 @@ func (s *Server) execute(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	}
-	err = s.stream(w, r, e)
-	if err != nil && !stay && !s.isStopping() {
-		e.Interrupt()
+	if err = s.stream(w, r, e); err != nil {
+		s.readOn(e, stay)
 	}
 	return err
 }
@@ -64,13 +63,20 @@ func readExecute(w http.ResponseWriter, r *http.Request) (req orchestrator.Execu
 	return req, stay, nil
 }
 
-// isStopping reports whether the server itself goes down.
-func (s *Server) isStopping() bool {
-	select {
-	case <-s.stopping:
-		return true
-	default:
-		return false
+// readOn takes the place of a client that has left, to the end of its execution, which is interrupted unless it is to
+// stay: a supervisor holds a done back behind output that nobody takes, and the context would be busy for ever. An
+// execution that the server's own end has cut off is the next server's.
+func (s *Server) readOn(e *orchestrator.Execution, stay bool) {
+	if s.running.Err() != nil {
+		return
+	}
+	if !stay {
+		e.Interrupt()
+	}
+	for {
+		if _, err := e.Next(s.running); err != nil {
+			return
+		}
 	}
 }
 

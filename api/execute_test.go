@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"cubby/api"
+	"cubby/api/wire"
 	"cubby/orchestrator"
 	"cubby/orchestrator/kernel"
 )
@@ -41,10 +43,15 @@ func executing(t *testing.T, e *orchestrator.Execution) *contexts {
 	}}
 }
 
-// watched returns an execution without events, and a channel that its interrupt closes.
+// watched returns an execution without events, and a channel that its interrupt closes. An interrupt ends it.
 func watched() (*orchestrator.Execution, <-chan struct{}) {
 	interrupted := make(chan struct{})
-	return executionOf(func() { close(interrupted) }), interrupted
+	var e *orchestrator.Execution
+	e = executionOf(func() {
+		close(interrupted)
+		e.Deliver(done)
+	})
+	return e, interrupted
 }
 
 func await(t *testing.T, what string, happened <-chan struct{}) {
@@ -122,6 +129,7 @@ func TestAClientThatLeaves(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		post(ctx, t, url, `{"code":"","on_disconnect":"continue"}`)
 		leave()
+		e.Deliver(done)
 		require.Eventually(t, func() bool { return strings.Contains(log.String(), "path=/execute") }, patience, time.Millisecond)
 		select {
 		case <-interrupted:
@@ -163,6 +171,29 @@ func TestAClientThatLeaves(t *testing.T) {
 		require.NoError(t, conn.Close())
 		await(t, "removal", removed)
 	})
+}
+
+// TestOutputThatAClientHasLeftIsTaken: a supervisor holds the done back behind more than a window of it.
+func TestOutputThatAClientHasLeftIsTaken(t *testing.T) {
+	for _, what := range []string{wire.OnDisconnectInterrupt, wire.OnDisconnectContinue} {
+		t.Run(what, func(t *testing.T) {
+			var taken atomic.Uint64
+			e := orchestrator.NewExecution("01J", "abc", 2, taken.Store, nil)
+			e.Deliver(started)
+			var log syncBuffer
+			url := serve(t, api.Config{Contexts: executing(t, e), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			ctx, leave := context.WithCancel(t.Context())
+			post(ctx, t, url, fmt.Sprintf(`{"code":"","on_disconnect":%q}`, what))
+			leave()
+			const chunks = 2 * kernel.Window / kernel.AckEvery
+			for seq := range uint64(chunks) {
+				e.Deliver(kernel.Event{Seq: seq + 1, Type: kernel.TypeStdout, Text: strings.Repeat("a", kernel.AckEvery)})
+			}
+			require.Eventually(t, func() bool { return taken.Load() == chunks }, patience, time.Millisecond)
+			e.Deliver(done)
+			require.Eventually(t, func() bool { return strings.Contains(log.String(), "path=/execute") }, patience, time.Millisecond)
+		})
+	}
 }
 
 func TestTheServersOwnEndInterruptsNothing(t *testing.T) {

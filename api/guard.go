@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -39,10 +40,11 @@ func (s *Server) guard(r *http.Request) error {
 // (DNS rebinding) is given away by it.
 func (s *Server) knowsHost(hostport string) bool {
 	host := strings.ToLower((&url.URL{Host: hostport}).Hostname())
-	switch host {
-	case "":
+	address, err := netip.ParseAddr(host)
+	switch {
+	case host == "":
 		return false
-	case "localhost", "127.0.0.1", "::1":
+	case host == "localhost", err == nil && address.Unmap().IsLoopback():
 		return true
 	}
 	return slices.ContainsFunc(s.AllowedHosts, func(allowed string) bool {

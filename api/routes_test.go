@@ -19,7 +19,7 @@ import (
 const (
 	shortJSON = `{"id":"abc","contextId":"abc","language":"python","cwd":"/tmp"}`
 	longJSON  = `{"id":"abc","contextId":"abc","language":"python","cwd":"/tmp","generation":2,"state":"lost",` +
-		`"reason":"its container was removed","image":{"id":"sha256:1","tag":"cubby/python:1"},"sandbox":"default",` +
+		`"reason":"its container was removed","image":{"id":"sha256:1","tag":"cubby-python:1"},"sandbox":"default",` +
 		`"created_at":"2026-01-02T03:04:05Z","last_used_at":"2026-01-02T03:05:05Z",` +
 		`"limits":{"memory_bytes":1073741824,"cpus":1,"pids":256,"file_bytes":8589934592},"network":"none"}`
 	linesOK = `{"type":"number_of_executions","execution_count":1}` + "\n" +

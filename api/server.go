@@ -11,7 +11,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"cubby/api/wire"
@@ -53,10 +52,12 @@ type Config struct {
 // Server is the API as an http.Handler. HTTPServer puts it behind a listener.
 type Server struct {
 	Config
-	log      *slog.Logger
-	mux      *http.ServeMux
-	stopping chan struct{} // closed when the server itself goes down
-	stop     func()
+	log *slog.Logger
+	mux *http.ServeMux
+
+	// running ends when the server itself goes down, which is not a client's leaving. stop ends it.
+	running context.Context //nolint:containedctx // it is the server's own life, not a request's
+	stop    context.CancelFunc
 }
 
 // endpoint is a route and what serves it.
@@ -68,7 +69,7 @@ type endpoint struct {
 
 // New returns a Server. It starts nothing.
 func New(cfg Config) *Server {
-	s := &Server{Config: cfg, log: cfg.Logger, mux: http.NewServeMux(), stopping: make(chan struct{})}
+	s := &Server{Config: cfg, log: cfg.Logger, mux: http.NewServeMux()}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -78,7 +79,7 @@ func New(cfg Config) *Server {
 	if s.WriteTimeout == 0 {
 		s.WriteTimeout = DefaultWriteTimeout
 	}
-	s.stop = sync.OnceFunc(func() { close(s.stopping) })
+	s.running, s.stop = context.WithCancel(context.Background()) //nolint:forbidigo,gosec // see the field; HTTPServer has stop called
 	methods := map[string][]string{}
 	for _, e := range s.endpoints() {
 		s.mux.Handle(e.route.Pattern(), s.handler(e))

@@ -32,11 +32,11 @@ func (b *builder) findBase(ctx context.Context, arch string) (string, error) {
 		wanted, candidates = b.options.Base, []string{b.options.Base}
 	}
 	for _, ref := range candidates {
-		found, err := b.engine.HasImage(ctx, ref)
+		id, err := b.engine.ImageID(ctx, ref)
 		if err != nil {
 			return "", err
 		}
-		if found {
+		if id != "" {
 			b.say("base image: %s, which the engine has", ref)
 			return ref, nil
 		}

@@ -2,9 +2,11 @@ package images
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,8 +17,8 @@ import (
 type Engine interface {
 	// Architecture returns the architecture that the engine runs, as it names it.
 	Architecture(ctx context.Context) (string, error)
-	// HasImage reports whether the engine has an image.
-	HasImage(ctx context.Context, ref string) (bool, error)
+	// ImageID returns the digest by which the engine knows an image; empty: the engine does not have it.
+	ImageID(ctx context.Context, ref string) (string, error)
 	// PullImage fetches an image from its registry.
 	PullImage(ctx context.Context, ref string, progress io.Writer) error
 	// ImportImage makes an image of a root file system; changes are Dockerfile instructions. When reading the archive
@@ -24,15 +26,16 @@ type Engine interface {
 	ImportImage(ctx context.Context, archive io.Reader, ref string, changes []string) error
 	// BuildImage builds an image.
 	BuildImage(ctx context.Context, build ImageBuild, progress io.Writer) error
-	// PruneStages removes the dangling images that carry a label.
-	PruneStages(ctx context.Context, label string) error
+	// PruneStages removes the dangling images that carry a label ("key" or "key=value") and are at least so old.
+	PruneStages(ctx context.Context, label string, age time.Duration) error
 }
 
 // ImageBuild is one build of an image.
 type ImageBuild struct {
-	Tag     string
-	Context io.Reader         // a tar archive
-	Args    map[string]string // build arguments; the predefined ones, the proxies, leave no trace in the image
+	Tag        string
+	Context    io.Reader         // a tar archive
+	Dockerfile string            // its name in Context
+	Args       map[string]string // build arguments; the predefined ones, the proxies, leave no trace in the image
 }
 
 // BuildOptions say what to build. The zero value builds all languages that are not built yet.
@@ -52,18 +55,23 @@ type Proxies struct {
 	No    string // hosts reached directly, separated by commas
 }
 
-// stageLabel marks the stages of a Dockerfile that are not the image: they hold what must not stay, such as ca.crt.
-const stageLabel = "cubby.stage"
+// StageLabel marks the stages of a Dockerfile that are not the image: they hold what must not stay, such as ca.crt. Its
+// value is random and one build's: builds at the same time leave each other's stages alone.
+const StageLabel = "cubby.stage"
 
-// pruneTimeout bounds the cleaning up after a build, which goes on when the build was cancelled.
-const pruneTimeout = time.Minute
+const (
+	// pruneTimeout bounds the cleaning up after a build, which goes on when the build was cancelled.
+	pruneTimeout = time.Minute
+	// staleAge is the age of a stage that no build can be using any more: the build that made it was killed.
+	staleAge = time.Hour
+)
 
 // Build builds the images of languages that the engine does not have yet. Certificates, proxies and the stages that
 // used them stay in no image, also when Build fails. Errors are those of Tag and of the engine, and say what to do
 // where no base image is to be had.
 func Build(ctx context.Context, engine Engine, options BuildOptions) error {
 	b := builder{
-		engine: engine, tree: tree{embedded}, options: options, progress: options.Progress,
+		engine: engine, tree: embedded, options: options, progress: options.Progress,
 		bootstrap: bootstrap, patience: registryPatience,
 	}
 	if b.progress == nil {
@@ -132,11 +140,11 @@ func (b *builder) language(ctx context.Context, language, arch string) error {
 		return err
 	}
 	if !b.options.Force {
-		found, err := b.engine.HasImage(ctx, tag)
+		found, err := b.engine.ImageID(ctx, tag)
 		if err != nil {
 			return err
 		}
-		if found {
+		if found != "" {
 			b.say("%s: %s is there already", language, tag)
 			return nil
 		}
@@ -146,35 +154,78 @@ func (b *builder) language(ctx context.Context, language, arch string) error {
 			return err
 		}
 	}
-	files, err := b.tree.files(language, arch)
+	packages, err := b.packages(ctx, language)
 	if err != nil {
 		return err
 	}
-	return b.build(ctx, tag, files)
+	files, err := b.tree.driver(language, arch)
+	if err != nil {
+		return err
+	}
+	b.say("building %s on %s", tag, packages)
+	return b.build(ctx, ImageBuild{Tag: tag, Dockerfile: "Dockerfile.driver", Args: map[string]string{"PACKAGES": packages}}, files)
 }
 
-// build builds one image, and prunes its stages however that ends.
-func (b *builder) build(ctx context.Context, tag string, files []file) (err error) {
-	archive, err := buildContext(files, b.options.CA)
+// packages returns the tag of the image with a language's packages, which it builds if it is not there. A base that was
+// renewed makes other packages.
+func (b *builder) packages(ctx context.Context, language string) (string, error) {
+	base, err := b.engine.ImageID(ctx, b.base)
 	if err != nil {
-		return err
+		return "", err
 	}
+	if base == "" {
+		return "", fmt.Errorf("the base image %s was removed meanwhile", b.base)
+	}
+	tag, err := b.tree.packagesTag(language)
+	if err != nil {
+		return "", err
+	}
+	tag += fmt.Sprintf("%.12s", strings.TrimPrefix(base, "sha256:"))
+	found, err := b.engine.ImageID(ctx, tag)
+	if err != nil {
+		return "", err
+	}
+	if found != "" && !b.options.Force {
+		return tag, nil
+	}
+	files, err := filesOf(b.tree.packages, language)
+	if err != nil {
+		return "", err
+	}
+	b.say("building %s on %s", tag, b.base)
+	return tag, b.fetch(ctx, tag, files)
+}
+
+// fetch builds an image whose stages see the certificates, and prunes these stages however that ends; those of builds
+// that were killed as well.
+func (b *builder) fetch(ctx context.Context, tag string, files []file) (err error) {
+	stage := rand.Text()
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pruneTimeout)
 		defer cancel()
-		if pruneErr := b.engine.PruneStages(ctx, stageLabel); pruneErr != nil {
+		pruneErr := errors.Join(b.engine.PruneStages(ctx, StageLabel+"="+stage, 0), b.engine.PruneStages(ctx, StageLabel, staleAge))
+		if pruneErr != nil {
 			err = errors.Join(err, fmt.Errorf("remove the build's stages (docker image prune --filter label=%s does it): %w",
-				stageLabel, pruneErr))
+				StageLabel, pruneErr))
 		}
 	}()
-	start := time.Now()
-	b.say("building %s on %s", tag, b.base)
-	args := b.options.Proxies.args()
-	args["BASE"] = b.base
-	if err := b.engine.BuildImage(ctx, ImageBuild{Tag: tag, Context: archive, Args: args}, b.progress); err != nil {
+	files = append(slices.Clone(files), file{name: "ca.crt", mode: 0o644, content: b.options.CA})
+	return b.build(ctx, ImageBuild{Tag: tag, Dockerfile: "Dockerfile", Args: map[string]string{"BASE": b.base, "STAGE": stage}}, files)
+}
+
+// build builds one image of files.
+func (b *builder) build(ctx context.Context, build ImageBuild, files []file) error {
+	archive, err := buildContext(files)
+	if err != nil {
 		return err
 	}
-	b.say("built %s in %.0f s", tag, time.Since(start).Seconds())
+	build.Context = archive
+	maps.Copy(build.Args, b.options.Proxies.args())
+	start := time.Now()
+	if err := b.engine.BuildImage(ctx, build, b.progress); err != nil {
+		return err
+	}
+	b.say("built %s in %.0f s", build.Tag, time.Since(start).Seconds())
 	return nil
 }
 

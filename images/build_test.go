@@ -3,9 +3,11 @@ package images
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -15,9 +17,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fakeEngine keeps images by name. A field that is set makes a method go wrong.
+// fakeEngine keeps the digests of images by name. A field that is set makes a method go wrong.
 type fakeEngine struct {
-	images map[string]bool
+	images map[string]string
 	calls  []string
 	builds []ImageBuild
 
@@ -28,14 +30,21 @@ type fakeEngine struct {
 
 func (e *fakeEngine) Architecture(context.Context) (string, error) { return "x86_64", nil }
 
-func (e *fakeEngine) HasImage(_ context.Context, ref string) (bool, error) { return e.images[ref], nil }
+func (e *fakeEngine) ImageID(_ context.Context, ref string) (string, error) {
+	return e.images[ref], nil
+}
+
+// add adds an image.
+func (e *fakeEngine) add(ref string) {
+	e.images[ref] = fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(ref)))
+}
 
 func (e *fakeEngine) PullImage(ctx context.Context, ref string, progress io.Writer) error {
 	e.calls = append(e.calls, "pull "+ref)
 	if err := e.pull(ctx, progress); err != nil {
 		return err
 	}
-	e.images[ref] = true
+	e.add(ref)
 	return nil
 }
 
@@ -44,27 +53,35 @@ func (e *fakeEngine) ImportImage(_ context.Context, archive io.Reader, ref strin
 	if _, err := io.Copy(io.Discard, archive); err != nil {
 		return err
 	}
-	e.images[ref] = true
+	e.add(ref)
 	return nil
 }
 
 func (e *fakeEngine) BuildImage(_ context.Context, build ImageBuild, _ io.Writer) error {
 	name, _, _ := strings.Cut(build.Tag, ":")
-	e.calls = append(e.calls, "build "+name+" on "+build.Args["BASE"])
+	on, _, _ := strings.Cut(build.Args["BASE"]+build.Args["PACKAGES"], ":")
+	e.calls = append(e.calls, "build "+name+" on "+on)
 	e.builds = append(e.builds, build)
 	if e.buildErr == nil {
-		e.images[build.Tag] = true
+		e.add(build.Tag)
 	}
 	return e.buildErr
 }
 
-func (e *fakeEngine) PruneStages(ctx context.Context, label string) error {
+func (e *fakeEngine) PruneStages(ctx context.Context, label string, age time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	e.calls = append(e.calls, "prune "+label)
+	key, stage, _ := strings.Cut(label, "=")
+	if last := e.builds[len(e.builds)-1]; stage != "" && stage == last.Args["STAGE"] {
+		key += " of the build"
+	}
+	e.calls = append(e.calls, fmt.Sprintf("prune %s after %s", key, age))
 	return e.pruneErr
 }
+
+// The pruning that follows the build of packages.
+const pruneOwn, pruneStale = "prune cubby.stage of the build after 0s", "prune cubby.stage after 1h0m0s"
 
 // bench is a builder on an engine where a registry answers.
 type bench struct {
@@ -75,7 +92,7 @@ type bench struct {
 
 func newBench() *bench {
 	b := &bench{engine: &fakeEngine{
-		images: map[string]bool{},
+		images: map[string]string{},
 		pull: func(_ context.Context, progress io.Writer) error {
 			_, err := io.WriteString(progress, "Pulling\n")
 			return err
@@ -101,8 +118,8 @@ func TestBuild(t *testing.T) {
 		require.NoError(t, b.run(t.Context()))
 		require.Equal(t, []string{
 			"pull debian:trixie-slim",
-			"build cubby-bash on debian:trixie-slim", "prune cubby.stage",
-			"build cubby-python on debian:trixie-slim", "prune cubby.stage",
+			"build cubby-bash-packages on debian", pruneOwn, pruneStale, "build cubby-bash on cubby-bash-packages",
+			"build cubby-python-packages on debian", pruneOwn, pruneStale, "build cubby-python on cubby-python-packages",
 		}, b.engine.calls)
 		require.Contains(t, b.out.String(), "base image: debian:trixie-slim, pulled")
 	})
@@ -114,18 +131,47 @@ func TestBuild(t *testing.T) {
 		require.Empty(t, b.engine.calls)
 		require.Contains(t, b.out.String(), "is there already")
 	})
+	t.Run("another supervisor or driver leaves the packages as they are", func(t *testing.T) {
+		for _, name := range []string{"supervisor/supervisor-linux-amd64", "python/driver.py"} {
+			b := newBench()
+			b.options.Languages = []string{"python"}
+			require.NoError(t, b.run(t.Context()))
+			b.engine.calls, b.tree = nil, change(name, "other")
+			require.NoError(t, b.run(t.Context()))
+			require.Equal(t, []string{"build cubby-python on cubby-python-packages"}, b.engine.calls)
+		}
+	})
+	t.Run("other requirements, and a base that was renewed, make other packages", func(t *testing.T) {
+		for name, renew := range map[string]func(b *bench){
+			"requirements": func(b *bench) { b.tree = change("python/requirements.txt", "other") },
+			"base": func(b *bench) {
+				b.engine.images[publicBase] = "sha256:fedcba9876543210"
+				b.tree = change("python/driver.py", "other")
+			},
+		} {
+			b := newBench()
+			b.options.Languages = []string{"python"}
+			require.NoError(t, b.run(t.Context()))
+			renew(b)
+			require.NoError(t, b.run(t.Context()))
+			require.Len(t, b.engine.builds, 4, name)
+			require.NotEqual(t, b.engine.builds[0].Tag, b.engine.builds[2].Tag, name)
+			require.NotEqual(t, b.engine.builds[0].Args["STAGE"], b.engine.builds[2].Args["STAGE"], name)
+		}
+	})
 	t.Run("force builds again", func(t *testing.T) {
 		b := newBench()
 		require.NoError(t, b.run(t.Context()))
 		b.engine.calls, b.options.Force = nil, true
 		require.NoError(t, b.run(t.Context()))
-		require.Contains(t, b.engine.calls, "build cubby-python on debian:trixie-slim")
+		require.Contains(t, b.engine.calls, "build cubby-python-packages on debian")
+		require.Contains(t, b.engine.calls, "build cubby-python on cubby-python-packages")
 	})
 	t.Run("a language named twice is built once", func(t *testing.T) {
 		b := newBench()
 		b.options.Languages = []string{"py", "python"}
 		require.NoError(t, b.run(t.Context()))
-		require.Len(t, b.engine.builds, 1)
+		require.Len(t, b.engine.builds, 2)
 	})
 	t.Run("an unknown language is refused before anything is pulled", func(t *testing.T) {
 		b := newBench()
@@ -135,7 +181,7 @@ func TestBuild(t *testing.T) {
 	})
 	t.Run("a missing supervisor is noticed before anything is pulled", func(t *testing.T) {
 		b := newBench()
-		delete(b.tree.FS.(fstest.MapFS), "supervisor/supervisor-linux-amd64")
+		delete(b.tree.drivers.(fstest.MapFS), "supervisor/supervisor-linux-amd64")
 		require.ErrorIs(t, b.run(t.Context()), ErrNoSupervisor)
 		require.Empty(t, b.engine.calls)
 	})
@@ -143,11 +189,15 @@ func TestBuild(t *testing.T) {
 		b := newBench()
 		b.options.Proxies = Proxies{HTTP: "http://proxy:3128", No: "localhost"}
 		require.NoError(t, b.run(t.Context()))
-		require.Equal(t, map[string]string{
-			"BASE":       "debian:trixie-slim",
-			"http_proxy": "http://proxy:3128", "HTTP_PROXY": "http://proxy:3128",
-			"no_proxy": "localhost", "NO_PROXY": "localhost",
-		}, b.engine.builds[0].Args)
+		for i, own := range []map[string]string{
+			{"BASE": "debian:trixie-slim", "STAGE": b.engine.builds[0].Args["STAGE"]},
+			{"PACKAGES": b.engine.builds[0].Tag},
+		} {
+			maps.Copy(own, map[string]string{
+				"http_proxy": "http://proxy:3128", "HTTP_PROXY": "http://proxy:3128", "no_proxy": "localhost", "NO_PROXY": "localhost",
+			})
+			require.Equal(t, own, b.engine.builds[i].Args)
+		}
 	})
 }
 
@@ -158,14 +208,14 @@ func TestBuildFails(t *testing.T) {
 		err := b.run(t.Context())
 		require.ErrorIs(t, err, errDown)
 		require.ErrorContains(t, err, "build the image of bash")
-		require.Equal(t, "prune cubby.stage", b.engine.calls[len(b.engine.calls)-1])
+		require.Equal(t, []string{pruneOwn, pruneStale}, b.engine.calls[2:])
 	})
 	t.Run("stages are pruned after a cancelled build", func(t *testing.T) {
 		b := newBench()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		require.NoError(t, b.build(ctx, "cubby-python:1", nil))
-		require.Contains(t, b.engine.calls, "prune cubby.stage")
+		require.NoError(t, b.fetch(ctx, "cubby-python-packages:1", nil))
+		require.Contains(t, b.engine.calls, pruneOwn)
 	})
 	t.Run("stages that stay are told of", func(t *testing.T) {
 		b := newBench()
@@ -180,7 +230,7 @@ func TestBase(t *testing.T) {
 	t.Run("one that the engine has is taken without asking a registry", func(t *testing.T) {
 		for _, ref := range []string{publicBase, ownBase()} {
 			b := newBench()
-			b.engine.images[ref] = true
+			b.engine.add(ref)
 			got, err := b.findBase(t.Context(), "amd64")
 			require.NoError(t, err)
 			require.Equal(t, ref, got)

@@ -1,8 +1,9 @@
 // Package images holds the languages that contexts can have and builds their images.
 //
-// A language is a folder here: a Dockerfile, a driver and language.json. The folders and the supervisor's two binaries
-// are embedded, so that an installed binary builds images without a Go toolchain. An image's tag is a digest of all
-// that goes into it: whether an image is current needs no record. README.md tells how to add a language.
+// A language is a folder here: packages, a driver and language.json. The folders and the supervisor's two binaries are
+// embedded, so that an installed binary builds images without a Go toolchain. The packages, which take long, are an
+// image of their own; the language's image is built on it. An image's tag is a digest of all that goes into it: whether
+// an image is current needs no record. README.md tells how to add a language.
 package images
 
 import (
@@ -21,9 +22,14 @@ import (
 
 // The Dockerfiles name what they copy; a file that one of them needs and that is not embedded fails the build there.
 //
-//go:embed python/Dockerfile python/language.json python/requirements.txt python/driver*.py
+//go:embed python/Dockerfile python/requirements.txt
+var packageFiles embed.FS
+
+//go:embed python/Dockerfile.driver python/language.json python/driver*.py
 //go:embed all:supervisor
-var embedded embed.FS
+var driverFiles embed.FS
+
+var embedded = tree{packages: packageFiles, drivers: driverFiles}
 
 var (
 	// ErrUnknownLanguage: there is no such language, by name or by alias.
@@ -39,26 +45,33 @@ type Language struct {
 }
 
 // Languages returns all languages, sorted by name. An error means that an embedded language.json is wrong.
-func Languages() ([]Language, error) { return tree{embedded}.languages() }
+func Languages() ([]Language, error) { return embedded.languages() }
 
 // Lookup returns the language of that name or alias, in any case of letters; else ErrUnknownLanguage.
-func Lookup(name string) (Language, error) { return tree{embedded}.lookup(name) }
+func Lookup(name string) (Language, error) { return embedded.lookup(name) }
 
 // Tag returns the tag of a language's current image for an architecture, as Go or the engine names it. The error is
 // ErrUnknownLanguage or ErrNoSupervisor.
-func Tag(language, arch string) (string, error) { return tree{embedded}.tag(language, arch) }
+func Tag(language, arch string) (string, error) { return embedded.tag(language, arch) }
 
-// tree is a tree of language folders, beside the folder supervisor with the binaries.
-type tree struct{ fs.FS }
+// PackagesTag returns what the tag of a language's packages begins with as long as they are current; what follows names
+// the base that they are built on. The error is ErrUnknownLanguage.
+func PackagesTag(language string) (string, error) { return embedded.packagesTag(language) }
+
+// tree is what images are made of, in two trees of language folders.
+type tree struct {
+	packages fs.FS // what the packages are made of
+	drivers  fs.FS // what comes on top; beside the languages the folder supervisor with the binaries
+}
 
 func (t tree) languages() ([]Language, error) {
-	names, err := fs.Glob(t, "*/language.json")
+	names, err := fs.Glob(t.drivers, "*/language.json")
 	if err != nil {
 		return nil, fmt.Errorf("list languages: %w", err)
 	}
 	languages := make([]Language, 0, len(names))
 	for _, name := range names {
-		raw, err := fs.ReadFile(t, name)
+		raw, err := fs.ReadFile(t.drivers, name)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
@@ -95,16 +108,37 @@ func (t tree) tag(name, arch string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	files, err := t.files(language.Name, arch)
+	packages, err := filesOf(t.packages, language.Name)
 	if err != nil {
 		return "", err
 	}
-	digest := sha256.New()
-	for _, f := range files {
-		fmt.Fprintf(digest, "%q %o %d\n", f.name, f.mode, len(f.content))
-		digest.Write(f.content)
+	driver, err := t.driver(language.Name, arch)
+	if err != nil {
+		return "", err
 	}
-	return fmt.Sprintf("cubby-%s:%x", language.Name, digest.Sum(nil)[:8]), nil
+	return fmt.Sprintf("cubby-%s:%s", language.Name, digest(slices.Concat(packages, driver))), nil
+}
+
+func (t tree) packagesTag(name string) (string, error) {
+	language, err := t.lookup(name)
+	if err != nil {
+		return "", err
+	}
+	files, err := filesOf(t.packages, language.Name)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("cubby-%s-packages:%s-", language.Name, digest(files)), nil
+}
+
+// digest returns a digest of files, whatever their order.
+func digest(files []file) string {
+	sum := sha256.New()
+	for _, f := range slices.SortedFunc(slices.Values(files), func(a, b file) int { return strings.Compare(a.name, b.name) }) {
+		fmt.Fprintf(sum, "%q %o %d\n", f.name, f.mode, len(f.content))
+		sum.Write(f.content)
+	}
+	return fmt.Sprintf("%x", sum.Sum(nil)[:8])
 }
 
 // file is one file of a build context.
@@ -114,19 +148,25 @@ type file struct {
 	content []byte
 }
 
-// files returns what an image is made of, sorted by name, except for its base. Embedded files have lost their modes,
-// so nothing but the supervisor is executable.
-func (t tree) files(language, arch string) ([]file, error) {
+// driver returns what an image is made of beside its packages: the driver's files and the supervisor, which alone is
+// executable.
+func (t tree) driver(language, arch string) ([]file, error) {
 	binary, err := t.supervisor(arch)
 	if err != nil {
 		return nil, err
 	}
-	files := []file{{name: "supervisor", mode: 0o755, content: binary}}
-	err = fs.WalkDir(t, language, func(name string, entry fs.DirEntry, err error) error {
+	files, err := filesOf(t.drivers, language)
+	return append(files, file{name: "supervisor", mode: 0o755, content: binary}), err
+}
+
+// filesOf returns the files of a language's folder. Embedded files have lost their modes.
+func filesOf(tree fs.FS, language string) ([]file, error) {
+	var files []file
+	err := fs.WalkDir(tree, language, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		content, err := fs.ReadFile(t, name)
+		content, err := fs.ReadFile(tree, name)
 		if err != nil {
 			return err
 		}
@@ -136,7 +176,6 @@ func (t tree) files(language, arch string) ([]file, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the files of %s: %w", language, err)
 	}
-	slices.SortFunc(files, func(a, b file) int { return strings.Compare(a.name, b.name) })
 	return files, nil
 }
 
@@ -145,7 +184,7 @@ func (t tree) supervisor(arch string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	binary, err := fs.ReadFile(t, "supervisor/supervisor-linux-"+arch)
+	binary, err := fs.ReadFile(t.drivers, "supervisor/supervisor-linux-"+arch)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w for %s: use make build", ErrNoSupervisor, arch)
 	}
@@ -167,11 +206,11 @@ func goArch(arch string) (string, error) {
 	}
 }
 
-// buildContext returns the build context of an image: its files, and ca.crt for the stages that fetch packages.
-func buildContext(files []file, ca []byte) (*bytes.Buffer, error) {
+// buildContext returns files as a build context.
+func buildContext(files []file) (*bytes.Buffer, error) {
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
-	for _, f := range append(slices.Clone(files), file{name: "ca.crt", mode: 0o644, content: ca}) {
+	for _, f := range files {
 		header := &tar.Header{Name: f.name, Mode: f.mode, Size: int64(len(f.content))}
 		if err := w.WriteHeader(header); err != nil {
 			return nil, fmt.Errorf("pack %s: %w", f.name, err)

@@ -13,21 +13,32 @@ import (
 
 // sample is a tree with two languages and the supervisor for amd64 only.
 func sample() tree {
-	return tree{fstest.MapFS{
-		"bash/Dockerfile":                   {Data: []byte("FROM base\n")},
-		"bash/language.json":                {Data: []byte(`{"name":"bash","aliases":["sh"]}`)},
-		"python/Dockerfile":                 {Data: []byte("FROM base\n")},
-		"python/driver.py":                  {Data: []byte("pass\n")},
-		"python/language.json":              {Data: []byte(`{"name":"python","aliases":["py"],"adapter":"native"}`)},
-		"supervisor/.gitkeep":               {},
-		"supervisor/supervisor-linux-amd64": {Data: []byte("ELF")},
-	}}
+	return tree{
+		packages: fstest.MapFS{
+			"bash/Dockerfile":         {Data: []byte("FROM base\n")},
+			"python/Dockerfile":       {Data: []byte("FROM base\n")},
+			"python/requirements.txt": {Data: []byte("ipython\n")},
+		},
+		drivers: fstest.MapFS{
+			"bash/Dockerfile.driver":            {Data: []byte("FROM packages\n")},
+			"bash/language.json":                {Data: []byte(`{"name":"bash","aliases":["sh"]}`)},
+			"python/Dockerfile.driver":          {Data: []byte("FROM packages\n")},
+			"python/driver.py":                  {Data: []byte("pass\n")},
+			"python/language.json":              {Data: []byte(`{"name":"python","aliases":["py"],"adapter":"native"}`)},
+			"supervisor/.gitkeep":               {},
+			"supervisor/supervisor-linux-amd64": {Data: []byte("ELF")},
+		},
+	}
 }
 
-// change returns the sample with one file changed.
+// change returns the sample with one file changed, which the packages or what comes on top are made of.
 func change(name, content string) tree {
 	t := sample()
-	t.FS.(fstest.MapFS)[name] = &fstest.MapFile{Data: []byte(content)}
+	changed := t.drivers.(fstest.MapFS)
+	if _, ok := t.packages.(fstest.MapFS)[name]; ok {
+		changed = t.packages.(fstest.MapFS)
+	}
+	changed[name] = &fstest.MapFile{Data: []byte(content)}
 	return t
 }
 
@@ -71,7 +82,10 @@ func TestTag(t *testing.T) {
 		require.Equal(t, fresh, got)
 	})
 	t.Run("changes with every file of the language and with the supervisor", func(t *testing.T) {
-		for _, name := range []string{"python/driver.py", "python/Dockerfile", "python/new.py", "supervisor/supervisor-linux-amd64"} {
+		for _, name := range []string{
+			"python/driver.py", "python/Dockerfile", "python/Dockerfile.driver", "python/requirements.txt", "python/new.py",
+			"supervisor/supervisor-linux-amd64",
+		} {
 			got, err := change(name, "other").tag("python", "amd64")
 			require.NoError(t, err)
 			require.NotEqual(t, fresh, got, name)
@@ -94,10 +108,26 @@ func TestTag(t *testing.T) {
 	})
 }
 
-func TestBuildContext(t *testing.T) {
-	files, err := sample().files("python", "amd64")
+func TestPackagesTag(t *testing.T) {
+	fresh, err := sample().packagesTag("py")
 	require.NoError(t, err)
-	archive, err := buildContext(files, []byte("PEM"))
+	require.Regexp(t, `^cubby-python-packages:[0-9a-f]{16}-$`, fresh)
+	for name, changes := range map[string]bool{
+		"python/Dockerfile": true, "python/requirements.txt": true,
+		"python/driver.py": false, "python/Dockerfile.driver": false, "supervisor/supervisor-linux-amd64": false, "bash/Dockerfile": false,
+	} {
+		got, err := change(name, "other").packagesTag("python")
+		require.NoError(t, err)
+		require.Equal(t, changes, got != fresh, name)
+	}
+	_, err = sample().packagesTag("cobol")
+	require.ErrorIs(t, err, ErrUnknownLanguage)
+}
+
+func TestBuildContext(t *testing.T) {
+	files, err := sample().driver("python", "amd64")
+	require.NoError(t, err)
+	archive, err := buildContext(files)
 	require.NoError(t, err)
 
 	type entry struct {
@@ -117,11 +147,10 @@ func TestBuildContext(t *testing.T) {
 		got[header.Name] = entry{header.Mode, string(content)}
 	}
 	require.Equal(t, map[string]entry{
-		"Dockerfile":    {0o644, "FROM base\n"},
-		"driver.py":     {0o644, "pass\n"},
-		"language.json": {0o644, `{"name":"python","aliases":["py"],"adapter":"native"}`},
-		"supervisor":    {0o755, "ELF"},
-		"ca.crt":        {0o644, "PEM"},
+		"Dockerfile.driver": {0o644, "FROM packages\n"},
+		"driver.py":         {0o644, "pass\n"},
+		"language.json":     {0o644, `{"name":"python","aliases":["py"],"adapter":"native"}`},
+		"supervisor":        {0o755, "ELF"},
 	}, got)
 }
 
@@ -130,9 +159,9 @@ func TestEmbedded(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, languages)
 	for _, language := range languages {
-		dockerfile, err := fs.ReadFile(embedded, language.Name+"/Dockerfile")
+		dockerfile, err := fs.ReadFile(embedded.packages, language.Name+"/Dockerfile")
 		require.NoError(t, err)
-		require.Contains(t, string(dockerfile), "\nLABEL "+stageLabel, "stages are found by their label")
+		require.Contains(t, string(dockerfile), "\nARG STAGE\nLABEL "+StageLabel+"=$STAGE\n", "stages are found by their label")
 		found, err := Lookup(language.Name)
 		require.NoError(t, err)
 		require.Equal(t, language, found)

@@ -3,6 +3,7 @@
 package images
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -31,12 +32,12 @@ func (a adapter) Architecture(ctx context.Context) (string, error) {
 	return info.Architecture, err
 }
 
-func (a adapter) HasImage(ctx context.Context, ref string) (bool, error) {
-	_, err := a.ImageID(ctx, ref)
+func (a adapter) ImageID(ctx context.Context, ref string) (string, error) {
+	found, err := a.Engine.ImageID(ctx, ref)
 	if errors.Is(err, orchestrator.ErrImageMissing) {
-		return false, nil
+		return "", nil
 	}
-	return err == nil, err
+	return found.ID, err
 }
 
 func (a adapter) BuildImage(ctx context.Context, build ImageBuild, progress io.Writer) error {
@@ -44,15 +45,15 @@ func (a adapter) BuildImage(ctx context.Context, build ImageBuild, progress io.W
 	for name, value := range build.Args {
 		args[name] = &value
 	}
-	return a.Engine.BuildImage(ctx, docker.BuildSpec{Tag: build.Tag, Context: build.Context, Args: args}, progress)
+	return a.Engine.BuildImage(ctx, docker.BuildSpec{
+		Tag: build.Tag, Context: build.Context, Dockerfile: build.Dockerfile, Args: args,
+	}, progress)
 }
-
-// traceTag is the tag of what these tests build.
-const traceTag = "cubby-trace-test:latest"
 
 // trace is a build whose certificates and proxies carry words that must be found nowhere afterwards.
 type trace struct {
 	builder
+	tag    string // of what the test builds
 	sdk    *client.Client
 	before map[string]string // the images before the build
 	words  [][]byte
@@ -74,9 +75,9 @@ func newTrace(t *testing.T) *trace {
 	ca, err := HostCA()
 	require.NoError(t, err)
 	secret, host := word(t), word(t)
-	tr := &trace{sdk: sdk, words: [][]byte{[]byte(secret), []byte(host)}}
+	tr := &trace{tag: "cubby-trace-test:" + word(t), sdk: sdk, words: [][]byte{[]byte(secret), []byte(host)}}
 	tr.builder = builder{
-		engine: adapter{engine}, tree: tree{embedded}, progress: t.Output(), bootstrap: bootstrap, patience: registryPatience,
+		engine: adapter{engine}, tree: embedded, progress: t.Output(), bootstrap: bootstrap, patience: registryPatience,
 		// Text outside of the markers is no certificate: what reads the bundle passes over it.
 		options: BuildOptions{CA: append([]byte(secret+"\n"), ca...), Proxies: Proxies{No: host}},
 	}
@@ -86,7 +87,7 @@ func newTrace(t *testing.T) *trace {
 	require.NoError(t, err)
 	tr.before = tr.images(t)
 	t.Cleanup(func() {
-		require.NoError(t, engine.RemoveImage(context.WithoutCancel(t.Context()), traceTag))
+		require.NoError(t, engine.RemoveImage(context.WithoutCancel(t.Context()), tr.tag))
 	})
 	return tr
 }
@@ -177,19 +178,19 @@ func (tr *trace) in(t *testing.T, r io.Reader) bool {
 }
 
 func TestBuildLeavesNoTrace(t *testing.T) {
-	stage := "ARG BASE\nFROM ${BASE} AS packages\nLABEL " + stageLabel + "=1\nCOPY ca.crt /build/\n"
+	stage := "ARG BASE\nFROM ${BASE} AS packages\nARG STAGE\nLABEL " + StageLabel + "=$STAGE\nCOPY ca.crt /build/\n"
 
 	t.Run("the search finds what was left", func(t *testing.T) {
 		tr := newTrace(t)
 		files := []file{{name: "Dockerfile", mode: 0o644, content: []byte("ARG BASE\nFROM ${BASE}\nCOPY ca.crt /\n")}}
-		require.NoError(t, tr.build(t.Context(), traceTag, files))
+		require.NoError(t, tr.fetch(t.Context(), tr.tag, files))
 		ids, _ := tr.found(t)
 		require.NotEmpty(t, ids)
 	})
 	t.Run("after a build that failed", func(t *testing.T) {
 		tr := newTrace(t)
 		files := []file{{name: "Dockerfile", mode: 0o644, content: []byte(stage + "RUN echo $no_proxy >/build/proxy && false\n")}}
-		require.ErrorContains(t, tr.build(t.Context(), traceTag, files), "returned a non-zero code: 1")
+		require.ErrorContains(t, tr.fetch(t.Context(), tr.tag, files), "returned a non-zero code: 1")
 		tr.requireNone(t)
 	})
 	languages, err := Languages()
@@ -197,11 +198,16 @@ func TestBuildLeavesNoTrace(t *testing.T) {
 	for _, language := range languages {
 		t.Run("in the image of "+language.Name, func(t *testing.T) {
 			tr := newTrace(t)
+			files, err := filesOf(tr.tree.packages, language.Name)
+			require.NoError(t, err)
+			require.NoError(t, tr.fetch(t.Context(), tr.tag, files))
 			arch, err := tr.engine.Architecture(t.Context())
 			require.NoError(t, err)
-			files, err := tr.tree.files(language.Name, arch)
+			files, err = tr.tree.driver(language.Name, arch)
 			require.NoError(t, err)
-			require.NoError(t, tr.build(t.Context(), traceTag, files))
+			require.NoError(t, tr.build(t.Context(), ImageBuild{
+				Tag: tr.tag, Dockerfile: "Dockerfile.driver", Args: map[string]string{"PACKAGES": tr.tag},
+			}, files))
 			require.NotZero(t, tr.requireNone(t))
 		})
 	}
@@ -213,4 +219,27 @@ func (tr *trace) requireNone(t *testing.T) int {
 	ids, looked := tr.found(t)
 	require.Empty(t, ids)
 	return looked
+}
+
+func TestBuildsAtTheSameTime(t *testing.T) {
+	first, second := newTrace(t), newTrace(t)
+	stage := "ARG BASE\nFROM ${BASE} AS packages\nARG STAGE\nLABEL " + StageLabel + "=$STAGE\nCOPY ca.crt /\nRUN cp ca.crt copy\nFROM ${BASE}\n"
+	dockerfile := func(last string) []file {
+		return []file{{name: "Dockerfile", mode: 0o644, content: []byte(stage + last)}}
+	}
+	read, write := io.Pipe()
+	first.progress = write
+	built := make(chan error, 1)
+	fresh := word(t) // keeps the engine from taking the step out of its cache
+	go func() {
+		err := first.fetch(t.Context(), first.tag, dockerfile("RUN : "+fresh+"; echo halfway; sleep 10\nCOPY --from=packages copy /\n"))
+		built <- errors.Join(err, write.Close())
+	}()
+	lines := bufio.NewScanner(read)
+	for lines.Scan() && lines.Text() != "halfway" {
+		continue
+	}
+	go func() { _, _ = io.Copy(io.Discard, read) }()
+	require.NoError(t, second.fetch(t.Context(), second.tag, dockerfile("COPY --from=packages copy /\n")))
+	require.NoError(t, <-built, "its stage was still there")
 }

@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -25,14 +25,33 @@ type claimant struct {
 	events *relay
 }
 
-// relay is the handler of a connection whose session is not known yet. Nothing of interest arrives before: a supervisor
-// sends an execution's events only to a connection that asked for them, and its hello says whether the kernel lives.
-type relay struct{ to atomic.Pointer[func(Event)] }
+// relay is the handler of a connection whose session is not known yet. What arrives before is that the kernel has died
+// since the hello; a supervisor sends an execution's events only to a connection that asked for them.
+type relay struct {
+	mu    sync.Mutex
+	to    func(Event)
+	early []Event
+}
 
 func (r *relay) handle(ev Event) {
-	if to := r.to.Load(); to != nil {
-		(*to)(ev)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.to == nil {
+		r.early = append(r.early, ev)
+		return
 	}
+	r.to(ev)
+}
+
+// pass hands over what has come and what will.
+func (r *relay) pass(to func(Event)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.to = to
+	for _, ev := range r.early {
+		to(ev)
+	}
+	r.early = nil
 }
 
 // dismiss closes the connections of containers that serve no context any more, and removes them.
@@ -124,7 +143,8 @@ func (m *Manager) settle(ctx context.Context, r store.Context, byName map[string
 	best, rest := highest(found)
 	if r.Removing || !r.Ready {
 		m.dismiss(found)
-		return m.finishUnready(ctx, r, byName)
+		m.finishUnready(ctx, r)
+		return nil
 	}
 	m.dismiss(rest)
 	if r.Next != nil && (best == nil || best.Name != r.Next.Name) {
@@ -157,22 +177,19 @@ func (m *Manager) settle(ctx context.Context, r store.Context, byName map[string
 	return s.lose(cmp.Or(c.Reason, "its container was removed while no server ran"))
 }
 
-// finishUnready ends a creation that was never acknowledged, or a removal.
-func (m *Manager) finishUnready(ctx context.Context, r store.Context, byName map[string]Container) error {
+// finishUnready ends a creation that was never acknowledged, or a removal. One that the engine refuses keeps nobody
+// from starting: it is tried again.
+func (m *Manager) finishUnready(ctx context.Context, r store.Context) {
 	names := []string{r.Container.Name}
 	if r.Next != nil {
 		names = append(names, r.Next.Name)
 	}
-	var failed error
-	for _, name := range names {
-		if c, ok := byName[name]; ok {
-			failed = errors.Join(failed, m.Engine.Remove(ctx, c.ID))
-		}
+	m.mu.Lock()
+	m.creating++ // what it leaves behind takes a place
+	m.mu.Unlock()
+	if err := m.discard(ctx, r.ID, names...); err != nil {
+		m.log.Warn("unfinished context not removed", "context", r.ID, "error", err)
 	}
-	if failed != nil {
-		return fmt.Errorf("finish the removal of context %s: %w", r.ID, failed)
-	}
-	return m.Store.DeleteContext(r.ID)
 }
 
 // highest returns the claimant of the highest generation, and the others.
@@ -207,9 +224,7 @@ func (s *session) resume(c claimant) error {
 		return errors.Join(err, c.conn.Close())
 	}
 	s.runsIn(c.Container)
-	handler := s.handler(s.record.Container)
-	c.events.to.Store(&handler)
-	s.adoptExecutions(c.conn.Hello())
+	c.events.pass(s.handler(s.record.Container))
 	s.takeOver(c.conn, s.record.Container)
 	return nil
 }
@@ -225,14 +240,20 @@ func (s *session) runsIn(c Container) {
 // adoptExecutions takes note of what already runs, so that the context is busy until it ends. Nobody reads these
 // executions, but somebody has to take their output: a supervisor holds a done back behind what is not acknowledged.
 func (s *session) adoptExecutions(hello kernel.Event) {
+	var adopted []*running
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for _, known := range hello.Executions {
-		if known.State == kernel.ExecutionDone {
+		sent := slices.ContainsFunc(s.executions, func(r *running) bool { return r.ID == known.ID })
+		if sent || known.State == kernel.ExecutionDone {
 			continue
 		}
 		r := s.newRunning(kernel.Request{Op: kernel.OpResume, ID: known.ID, After: known.Seq})
-		s.executions = append(s.executions, r)
+		r.adopted = true
+		adopted = append(adopted, r)
+	}
+	s.executions = append(adopted, s.executions...)
+	s.mu.Unlock()
+	for _, r := range adopted {
 		s.m.inBackground(func(ctx context.Context) {
 			for {
 				if _, err := r.Next(ctx); err != nil {

@@ -3,8 +3,10 @@ package orchestrator_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -88,6 +90,30 @@ func TestAdoptTellsTheTruth(t *testing.T) {
 		require.Equal(t, kernel.EndingLost, h.run(id, "print never").ending, "nobody was told")
 		require.Equal(t, fine("hi\n"), h.run(id, "print hi"))
 	})
+}
+
+func TestKernelThatDiesDuringAdoptionIsReplaced(t *testing.T) {
+	h := newHouse(t)
+	ids := []string{h.create(), h.create()}
+	for i, id := range ids {
+		h.start(id, fmt.Sprintf("gate g%d\ngate die\ndie", i))
+		h.engine.Open(fmt.Sprintf("g%d", i))
+	}
+	h.reached("die")
+	h.close()
+	var attached atomic.Int64
+	h.engine.Hook(enginetest.Hooks{Attach: func() error {
+		if attached.Add(1) == 2 {
+			time.Sleep(100 * time.Millisecond) // until the other one has said hello
+			h.engine.Open("die")
+			time.Sleep(100 * time.Millisecond)
+		}
+		return nil
+	}})
+	h.open(orchestrator.Config{})
+	for _, id := range ids {
+		h.requireLossTold(id, 2)
+	}
 }
 
 // crash leaves a record as a server leaves it that dies at some point, and returns the next server's view.
@@ -244,6 +270,13 @@ func TestRunOnce(t *testing.T) {
 		_, ending, err := collect(t.Context(), h, "die")
 		require.NoError(t, err)
 		require.Equal(t, kernel.EndingCrashed, ending)
+	})
+	t.Run("refuses a working directory that does not do", func(t *testing.T) {
+		h := newHouse(t)
+		req := orchestrator.OnceRequest{Code: "cwd", Cwd: "/missing"}
+		err := orchestrator.RunOnce(t.Context(), h.engine, req, func(orchestrator.Event) error { return nil })
+		require.ErrorIs(t, err, orchestrator.ErrInvalid)
+		require.Empty(t, h.containers())
 	})
 	t.Run("stops when its reader fails", func(t *testing.T) {
 		h := newHouse(t)

@@ -12,6 +12,9 @@ import (
 	"cubby/orchestrator/store"
 )
 
+// claimTimeout bounds a claim: a supervisor answers it by the time that its kernel has for a setup.
+const claimTimeout = 30 * time.Second
+
 // newContainer returns the intent of a container: a name by which it is found again, and the secret of its claim.
 func (m *Manager) newContainer() store.Container {
 	name := fmt.Sprintf("cubby-%.6s-%s", m.Store.Instance(), strings.ToLower(rand.Text()[:16]))
@@ -28,15 +31,16 @@ func (m *Manager) spec(c store.Container, image Image) ContainerSpec {
 	}
 }
 
-// up is a container whose kernel has booted, with a connection to it.
+// up is a container whose kernel has booted, with a connection to it. After a failure only the container is there, by
+// its name: empty when the engine was not asked for one, else the caller's to remove.
 type up struct {
 	container string
 	image     Image
 	conn      *kernel.Conn
 }
 
-// bringUp starts a container and waits until its kernel has booted. When it fails nothing stays behind. The caller
-// has written the intent. The handler is the session's.
+// bringUp starts a container and waits until its kernel has booted. The caller has written the intent, and removes the
+// container when this fails. The handler is the session's.
 func (m *Manager) bringUp(ctx context.Context, language string, c store.Container, handler func(Event)) (up, error) {
 	image, err := m.Images.Image(ctx, language)
 	if err != nil {
@@ -51,24 +55,24 @@ func (m *Manager) bringUp(ctx context.Context, language string, c store.Containe
 	ctx, cancel := context.WithTimeout(ctx, bringUpTimeout)
 	defer cancel()
 	id, conn, err := boot(ctx, m.Engine, m.spec(c, image), handler)
-	return up{container: id, image: image, conn: conn}, err
+	if err != nil {
+		return up{container: c.Name}, err
+	}
+	return up{container: id, image: image, conn: conn}, nil
 }
 
-// boot starts a container and connects to its supervisor. Where that fails the container is removed.
+// boot starts a container and connects to its supervisor. When it fails there may be a container of the spec's name.
 func boot(ctx context.Context, engine Engine, spec ContainerSpec, handler func(Event)) (string, *kernel.Conn, error) {
 	id, err := engine.Start(ctx, spec)
 	if err != nil {
 		return "", nil, fmt.Errorf("start container %s: %w", spec.Name, err)
 	}
 	conn, err := connect(ctx, engine, id, handler)
-	if err == nil && conn.Hello().Exited != "" {
-		err = fmt.Errorf("kernel did not boot: %s", conn.Hello().Exited)
-		_ = conn.Close()
-	}
 	if err != nil {
-		cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
-		defer cancel()
-		return "", nil, errors.Join(err, engine.Remove(cleaning, id))
+		return "", nil, err
+	}
+	if why := conn.Hello().Exited; why != "" {
+		return "", nil, errors.Join(fmt.Errorf("kernel did not boot: %s", why), conn.Close())
 	}
 	return id, conn, nil
 }
@@ -94,7 +98,12 @@ func (s *session) claim(ctx context.Context, conn *kernel.Conn, c store.Containe
 		Meta: metaOf(s.record, s.m.Store.Instance()),
 	}
 	s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	return claim(ctx, conn, req)
+}
+
+// claim claims a container. A working directory that does not do is ErrInvalid.
+func claim(ctx context.Context, conn *kernel.Conn, req kernel.Request) error {
+	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
 	err := conn.Claim(ctx, req)
 	if refused, ok := errors.AsType[*kernel.RefusedError](err); ok && refused.Reason == kernel.RefusedCwd {

@@ -40,13 +40,12 @@ func (m *Manager) create(ctx context.Context, req CreateRequest, isDefault bool)
 	}, StateStarting)
 	// The engine's calls are not cut short: an engine that was told to create does so, whoever hangs up. The client's
 	// leaving is looked at after each step, and what has been made by then is removed.
-	err = m.establish(context.WithoutCancel(ctx), s, ctx.Done())
+	if err := m.establish(context.WithoutCancel(ctx), s, ctx.Done()); err != nil {
+		return nil, err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.creating--
-	if err != nil {
-		return nil, err
-	}
 	m.sessions[s.record.ID] = s
 	return s, nil
 }
@@ -65,8 +64,14 @@ func (m *Manager) reserve() error {
 // errAbandoned says that whoever asked for a context has left.
 var errAbandoned = errors.New("the client has left")
 
-// establish brings a new session to life, or takes back all that it began.
+// establish brings a new session to life, or takes back all that it began, its place included.
 func (m *Manager) establish(ctx context.Context, s *session, left <-chan struct{}) (err error) {
+	var made up
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.abandon(ctx, s, made))
+		}
+	}()
 	if err := s.lock(ctx); err != nil { // a kernel that dies at once waits for this to be over
 		return err
 	}
@@ -74,12 +79,6 @@ func (m *Manager) establish(ctx context.Context, s *session, left <-chan struct{
 	if err := m.Store.PutContext(s.record); err != nil {
 		return err
 	}
-	var made up
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, m.abandon(ctx, s, made))
-		}
-	}()
 	if gone(left) {
 		return errAbandoned
 	}
@@ -105,7 +104,7 @@ func (m *Manager) establish(ctx context.Context, s *session, left <-chan struct{
 // adoptUp makes a container that answers the session's, and the session ready.
 func (s *session) adoptUp(made up) {
 	s.mu.Lock()
-	s.container, s.image = made.container, made.image
+	s.container, s.image, s.lossTold = made.container, made.image, false
 	s.setState(StateReady)
 	s.mu.Unlock()
 	s.useConn(made.conn)
@@ -113,20 +112,13 @@ func (s *session) adoptUp(made up) {
 
 // abandon removes what a failed creation has left.
 func (m *Manager) abandon(ctx context.Context, s *session, made up) error {
-	ctx, cancel := context.WithTimeout(ctx, cleanUpTimeout)
-	defer cancel()
 	s.mu.Lock()
 	s.removed = true
 	s.mu.Unlock()
 	if made.conn != nil {
 		_ = made.conn.Close()
 	}
-	if made.container != "" {
-		if err := m.Engine.Remove(ctx, made.container); err != nil {
-			return err // the record stays, and the next start finishes this
-		}
-	}
-	return m.Store.DeleteContext(s.record.ID)
+	return m.discard(ctx, s.record.ID, made.container)
 }
 
 func gone(left <-chan struct{}) bool {

@@ -15,14 +15,15 @@ import (
 // The order is Start → Attach (any number of times, one after the other) → Remove. Only containers that carry the
 // engine's own instance label are ever listed, watched or removed.
 type Engine interface {
-	// Start creates and starts a container and returns its id. When it fails, nothing stays behind: a container that
-	// was created but did not start is removed before Start returns.
+	// Start creates and starts a container and returns its id. When it fails, a container that was created is removed
+	// before Start returns, unless the engine does not answer any more: only a Remove by name makes sure.
 	Start(ctx context.Context, spec ContainerSpec) (id string, err error)
 	// Attach runs a bridge in the container and returns its stream of frames. Closing the stream ends the bridge.
 	// The stream's reads end with io.EOF when the bridge or the container has gone.
 	Attach(ctx context.Context, id string) (io.ReadWriteCloser, error)
-	// Remove kills and removes a container with its anonymous volumes. One that is not there is no error.
-	Remove(ctx context.Context, id string) error
+	// Remove kills and removes a container, named by its id or its name, with its anonymous volumes. One that is not
+	// there is no error.
+	Remove(ctx context.Context, container string) error
 	// List returns all containers of this instance, running or not.
 	List(ctx context.Context) ([]Container, error)
 	// Watch calls fn, one call at a time, for each container of this instance that ends, until ctx ends or the stream

@@ -82,9 +82,9 @@ func (s *session) send(req ExecuteRequest) (*Execution, error) {
 		s.mu.Unlock()
 		return nil, nil
 	}
-	if len(s.executions) > kernel.QueueLength {
+	if err := s.queueFull(len(req.Code)); err != nil {
 		s.mu.Unlock()
-		return nil, fmt.Errorf("%w: %d executions already wait in context %s", ErrCapacity, kernel.QueueLength, s.record.ID)
+		return nil, err
 	}
 	r := s.newRunning(kernel.Request{
 		Op: kernel.OpExecute, ID: newExecutionID(), Code: req.Code, Env: req.Env, TimeoutMS: req.Timeout.Milliseconds(),
@@ -102,6 +102,17 @@ func (s *session) send(req ExecuteRequest) (*Execution, error) {
 		return nil, fmt.Errorf("%w: code and environment, encoded: %w", ErrTooLarge, err)
 	}
 	return r.Execution, nil
+}
+
+// queueFull refuses code for which the supervisor may have no room. The caller holds mu.
+func (s *session) queueFull(code int) error {
+	for _, r := range s.executions {
+		code += len(r.request.Code)
+	}
+	if len(s.executions) > kernel.QueueLength || code > kernel.QueueBytes {
+		return fmt.Errorf("%w: %d executions already wait in context %s", ErrCapacity, len(s.executions), s.record.ID)
+	}
+	return nil
 }
 
 // newRunning returns an execution of this session, whose id and code the request has. The caller holds mu.
@@ -157,9 +168,9 @@ func (s *session) tell(ctx context.Context) (*Execution, error) {
 	}
 	defer s.unlock()
 	s.mu.Lock()
-	record := s.record
+	record, removed := s.record, s.removed
 	s.mu.Unlock()
-	if record.Untold == "" {
+	if record.Untold == "" || removed {
 		return nil, nil
 	}
 	if err := s.put(func(r *store.Context) { r.Untold = "" }); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"time"
 
 	"cubby/orchestrator/kernel"
 )
@@ -51,6 +52,18 @@ func (e *Execution) Deliver(ev Event) {
 	case e.arrived <- struct{}{}:
 	default:
 	}
+}
+
+// unrun returns the done of an execution that a supervisor has refused. Only a dead kernel takes the state with it.
+func unrun(refused Event) Event {
+	done := Event{
+		ID: refused.ID, Type: kernel.TypeDone, Time: time.Now(), Ending: kernel.EndingLost, State: kernel.StateUnknown,
+		Value: refused.Value,
+	}
+	if kernel.Refusal(refused.Name) == kernel.RefusedDead {
+		done.State = kernel.StateLost
+	}
+	return done
 }
 
 // Next returns the next event, waiting for it until ctx ends. After the done it returns io.EOF.

@@ -337,6 +337,22 @@ func TestExecutionsOfOneContextQueue(t *testing.T) {
 	}
 }
 
+func TestQueueTakesOnlySoMuchCode(t *testing.T) {
+	h := newHouse(t)
+	id := h.create()
+	running := []*orchestrator.Execution{h.start(id, "gate g")}
+	code := "set x " + strings.Repeat("x", orchestrator.MaxCode-6)
+	for range kernel.QueueBytes / orchestrator.MaxCode {
+		_, err := h.Execute(t.Context(), orchestrator.ExecuteRequest{Context: id, Code: code[:len(code)-10]})
+		require.NoError(t, err)
+	}
+	_, err := h.Execute(t.Context(), orchestrator.ExecuteRequest{Context: id, Code: code})
+	require.ErrorIs(t, err, orchestrator.ErrCapacity)
+	h.engine.Open("g")
+	require.Equal(t, fine(""), h.listen(running[0]))
+	require.Equal(t, fine("hi\n"), h.run(id, "print hi"))
+}
+
 func TestInterrupt(t *testing.T) {
 	h := newHouse(t)
 	id := h.create()

@@ -48,23 +48,27 @@ func RunOnce(ctx context.Context, engine Engine, req OnceRequest, emit func(Even
 	e := NewExecution(id, "", 1,
 		func(seq uint64) { _ = conn.Send(kernel.Request{Op: kernel.OpAck, ID: id, Seq: seq}) },
 		func() { _ = conn.Send(kernel.Request{Op: kernel.OpInterrupt, ID: id}) })
-	container, conn, err := boot(ctx, engine, spec, func(ev Event) {
-		if ev.ID == id {
+	defer func() {
+		cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
+		defer cancel()
+		err = errors.Join(err, engine.Remove(cleaning, spec.Name))
+	}()
+	_, conn, err = boot(ctx, engine, spec, func(ev Event) {
+		switch {
+		case ev.ID != id:
+		case ev.Type == kernel.TypeRefused:
+			e.Deliver(unrun(ev))
+		default:
 			e.Deliver(ev)
 		}
 	})
 	if err != nil {
 		return err
 	}
-	defer func() {
-		_ = conn.Close()
-		cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
-		defer cancel()
-		err = errors.Join(err, engine.Remove(cleaning, container))
-	}()
-	claim := kernel.Request{Token: rand.Text(), ID: id, Generation: 1, Cwd: cmp.Or(req.Cwd, DefaultCwd)}
-	if err := conn.Claim(ctx, claim); err != nil {
-		return fmt.Errorf("prepare the container: %w", err)
+	defer func() { _ = conn.Close() }()
+	err = claim(ctx, conn, kernel.Request{Token: rand.Text(), ID: id, Generation: 1, Cwd: cmp.Or(req.Cwd, DefaultCwd)})
+	if err != nil {
+		return err
 	}
 	err = conn.Send(kernel.Request{
 		Op: kernel.OpExecute, ID: id, Code: req.Code, Env: req.Env, TimeoutMS: req.Timeout.Milliseconds(),

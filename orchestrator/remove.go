@@ -40,21 +40,29 @@ func (m *Manager) Remove(ctx context.Context, id string) error {
 	m.mu.Unlock()
 	s.dropConn()
 	s.endExecutions(kernel.EndingRemoved, "the context was removed")
+	return m.discard(ctx, id, container)
+}
 
+// discard removes the containers of a context that is no more, and then its record, and gives its place back. What the
+// engine refuses is tried again in the background; a crash leaves it to the next start, since the record stays.
+func (m *Manager) discard(ctx context.Context, id string, containers ...string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 	defer cancel()
-	if err := m.finishRemoval(ctx, id, container); err != nil {
+	if err := m.finishRemoval(ctx, id, containers); err != nil {
 		m.inBackground(func(ctx context.Context) {
-			_ = m.persist(ctx, func(ctx context.Context) error { return m.finishRemoval(ctx, id, container) })
+			_ = m.persist(ctx, func(ctx context.Context) error { return m.finishRemoval(ctx, id, containers) })
 		})
 		return fmt.Errorf("the removal is tried again: %w", err)
 	}
 	return nil
 }
 
-// finishRemoval removes the container and then the record, and gives the place back.
-func (m *Manager) finishRemoval(ctx context.Context, id, container string) error {
-	if container != "" {
+// finishRemoval is one attempt of discard.
+func (m *Manager) finishRemoval(ctx context.Context, id string, containers []string) error {
+	for _, container := range containers {
+		if container == "" {
+			continue
+		}
 		if err := m.Engine.Remove(ctx, container); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,8 +20,9 @@ const (
 )
 
 // Restart gives a context a fresh kernel in a new container: same id, language, cwd, environment and workspace,
-// generation + 1. Executions under way end as restarted. It is carried out even when ctx ends; where it fails, the old
-// container is untouched. Errors: ErrNotFound, ErrImageMissing, ErrEngine.
+// generation + 1. Executions under way end as restarted. It is carried out even when ctx ends. Where no new container can
+// be brought up the old one is untouched; where that does not take the context (its cwd has become a file), it is lost.
+// Errors: ErrNotFound, ErrInvalid (the cwd), ErrImageMissing, ErrEngine.
 func (m *Manager) Restart(ctx context.Context, id string) (CodeContext, error) {
 	s, err := m.session(id)
 	if err != nil {
@@ -39,9 +41,6 @@ func (m *Manager) Restart(ctx context.Context, id string) (CodeContext, error) {
 	if err := s.recreate(ctx, kernel.EndingRestarted, "the context was restarted"); err != nil {
 		return CodeContext{}, err
 	}
-	if err := s.put(func(r *store.Context) { r.Untold = "" }); err != nil {
-		return CodeContext{}, err
-	}
 	return s.describe(), nil
 }
 
@@ -51,8 +50,9 @@ func (s *session) isRemoved() bool {
 	return s.removed
 }
 
-// recreate replaces the container. Executions under way end with the given ending. The new container is up before the
-// old one is touched; until then a failure changes nothing. The caller holds the lifecycle lock.
+// recreate replaces the container. Executions under way end with the given ending; of a loss that nobody asked for and
+// of which none of them tells, the next one will. The new container is up before the old one is touched; until then a
+// failure changes nothing, and from then on all is carried out even if ctx ends. The caller holds the lifecycle lock.
 func (s *session) recreate(ctx context.Context, ending kernel.Ending, why string) error {
 	next := s.m.newContainer()
 	if err := s.put(func(r *store.Context) { r.Next = &next }); err != nil {
@@ -67,37 +67,55 @@ func (s *session) recreate(ctx context.Context, ending kernel.Ending, why string
 		s.mu.Lock()
 		s.setState(before)
 		s.mu.Unlock()
-		return errors.Join(err, s.put(func(r *store.Context) { r.Next = nil }))
+		s.m.removeLater(made.container) // the record names it still, for the next start
+		return err
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
+	defer cancel()
 	s.retire(ctx, ending, why)
-	if err := s.claim(ctx, made.conn, next, record.Generation+1); err != nil {
+	if err = s.claim(ctx, made.conn, next, record.Generation+1); err == nil {
+		err = s.put(func(r *store.Context) {
+			r.Container, r.Next, r.Generation, r.Failed, r.Lost = next, nil, record.Generation+1, "", ""
+			if r.Untold = cmp.Or(r.Untold, why); ending == kernel.EndingRestarted || s.isLossTold() {
+				r.Untold = ""
+			}
+		})
+	}
+	if err != nil {
 		_ = made.conn.Close()
 		s.m.removeLater(made.container)
-		return errors.Join(err, s.lose(fmt.Sprintf("its new container could not be claimed: %v", err)))
-	}
-	err = s.put(func(r *store.Context) {
-		r.Container, r.Next, r.Generation, r.Failed, r.Lost = next, nil, record.Generation+1, "", ""
-	})
-	if err != nil { // the new container is claimed: the next start finds it by its higher generation
-		return errors.Join(err, made.conn.Close(), s.lose(fmt.Sprintf("its restart could not be recorded: %v", err)))
+		return errors.Join(err, s.lose(fmt.Sprintf("its new container could not be taken into use: %v", err)))
 	}
 	s.adoptUp(made)
 	s.m.removeLater(old)
 	return nil
 }
 
+func (s *session) isLossTold() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lossTold
+}
+
 // retire makes sure that nothing of the old container runs on, and ends its executions.
 func (s *session) retire(ctx context.Context, ending kernel.Ending, why string) {
 	s.mu.Lock()
-	conn := s.conn
+	conn, container := s.conn, s.container
 	s.mu.Unlock()
-	if conn != nil {
-		stopping, cancel := context.WithTimeout(ctx, stopTimeout)
-		_ = conn.Stop(stopping) // one that cannot be stopped is removed, which ends it as well
-		cancel()
+	if container != "" && !stopped(ctx, conn) {
+		if err := s.m.Engine.Remove(ctx, container); err != nil { // it is tried again, later than it should be
+			s.m.log.Warn("old container runs on for a while", "container", container, "error", err)
+		}
 	}
 	s.dropConn()
 	s.endExecutions(ending, why)
+}
+
+// stopped kills what runs in a container, and reports whether the supervisor says so.
+func stopped(ctx context.Context, conn *kernel.Conn) bool {
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	return conn != nil && conn.Stop(ctx) == nil
 }
 
 // removeLater removes a container behind the caller's back; empty means none.
@@ -131,12 +149,11 @@ func (s *session) kernelDied(ctx context.Context, name, why string) {
 		s.deaths = s.deaths[1:]
 	}
 	failed := len(s.deaths) >= deathsToFail
-	told := s.lossTold
-	s.lossTold = false
 	id := s.record.ID
+	s.setState(StateRestarting) // nothing more is sent to it
 	s.mu.Unlock()
 	s.m.log.Info("kernel died", "context", id, "reason", why)
-	err := s.replaceDead(ctx, failed, told, why)
+	err := s.replaceDead(ctx, failed, "its kernel died: "+why)
 	if err != nil && ctx.Err() == nil {
 		s.m.log.Error("dead kernel not replaced", "context", id, "error", err)
 	}
@@ -147,18 +164,13 @@ func (s *session) kernelDied(ctx context.Context, name, why string) {
 func (s *session) holdsContainer() bool { return s.state == StateReady || s.state == StateRestarting }
 
 // replaceDead brings a new container, or gives the context up.
-func (s *session) replaceDead(ctx context.Context, failed, told bool, why string) error {
+func (s *session) replaceDead(ctx context.Context, failed bool, why string) error {
 	if failed {
-		return s.fail(fmt.Sprintf("%d kernels died within a minute, the last one with: %s", deathsToFail, why))
+		return s.fail(fmt.Sprintf("%s, the third time within a minute", why))
 	}
-	if !told {
-		if err := s.put(func(r *store.Context) { r.Untold = "its kernel died (" + why + ")" }); err != nil {
-			return err
-		}
-	}
-	err := s.recreate(ctx, kernel.EndingLost, "the kernel died: "+why)
+	err := s.recreate(ctx, kernel.EndingLost, why)
 	if err != nil && ctx.Err() == nil {
-		return errors.Join(err, s.lose("its kernel died ("+why+") and could not be replaced"))
+		return errors.Join(err, s.lose(why+", and it could not be replaced"))
 	}
 	return err
 }
@@ -190,11 +202,11 @@ func (s *session) fail(why string) error {
 // The caller holds the lifecycle lock.
 func (s *session) lose(why string) error {
 	s.close()
-	told := s.endExecutions(kernel.EndingLost, why) > 0
+	s.endExecutions(kernel.EndingLost, why)
 	err := s.put(func(r *store.Context) {
-		r.Lost, r.Next = why, nil
-		if !told && r.Untold == "" {
-			r.Untold = why
+		r.Lost = why // Next stays: its container may be there, for the next start to remove
+		if !s.isLossTold() {
+			r.Untold = cmp.Or(r.Untold, why)
 		}
 	})
 	s.mu.Lock()

@@ -36,7 +36,7 @@ type session struct {
 	inside     int       // requests that use the context now
 	lastUsed   time.Time // when the last of them left
 	deaths     []time.Time
-	lossTold   bool // an execution has said that the kernel's state is lost
+	lossTold   bool // somebody has learned, by the end of an execution, that the state of this container is lost
 }
 
 // running is an execution under way, with what repeats it on a new connection.
@@ -44,6 +44,7 @@ type running struct {
 	*Execution
 	request     kernel.Request
 	interrupted bool
+	adopted     bool // nobody hears how it ends
 }
 
 func newSession(m *Manager, record store.Context, state State) *session {
@@ -145,8 +146,8 @@ func (s *session) handler(c store.Container) func(Event) {
 
 // deliver takes one event of an execution. It is called by a connection's reader and does not block.
 func (s *session) deliver(ev Event) {
-	if ev.Type == kernel.TypeRefused { // a queue longer than ours, or a kernel that died before the request came
-		ev.Type, ev.Ending, ev.State = kernel.TypeDone, kernel.EndingLost, kernel.StateLost
+	if ev.Type == kernel.TypeRefused { // by a kernel that died before the request came, or by one that has forgotten it
+		ev = unrun(ev)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,7 +155,8 @@ func (s *session) deliver(ev Event) {
 	if i < 0 {
 		return // late output of a finished execution
 	}
-	s.executions[i].Deliver(ev)
+	r := s.executions[i]
+	r.Deliver(ev)
 	if ev.Type == kernel.TypeDone {
 		s.executions = slices.Delete(s.executions, i, i+1)
 		s.lastUsed = time.Now()
@@ -162,7 +164,7 @@ func (s *session) deliver(ev Event) {
 		case kernel.StatePreserved:
 			s.deaths = nil
 		case kernel.StateLost: // the kernel is dead or about to die: nothing more is sent to it
-			s.lossTold = true
+			s.lossTold = s.lossTold || !r.adopted
 			if s.state == StateReady {
 				s.setState(StateRestarting)
 			}
@@ -170,20 +172,20 @@ func (s *session) deliver(ev Event) {
 	}
 }
 
-// endExecutions writes the done of every execution under way, which the supervisor cannot or must not, and returns how
-// many there were. The caller has made sure that no connection delivers any more.
-func (s *session) endExecutions(ending kernel.Ending, why string) int {
+// endExecutions writes the done of every execution under way, which the supervisor cannot or must not. The caller has
+// made sure that no connection delivers any more.
+func (s *session) endExecutions(ending kernel.Ending, why string) {
 	s.mu.Lock()
 	ended := s.executions
 	s.executions = nil
 	s.lastUsed = time.Now()
+	s.lossTold = s.lossTold || slices.ContainsFunc(ended, func(r *running) bool { return !r.adopted })
 	s.mu.Unlock()
 	for _, r := range ended {
 		r.Deliver(Event{
 			ID: r.ID, Type: kernel.TypeDone, Time: time.Now(), Ending: ending, State: kernel.StateLost, Value: why,
 		})
 	}
-	return len(ended)
 }
 
 // dropConn takes the connection away, so that nothing is delivered or sent any more.

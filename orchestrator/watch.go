@@ -95,8 +95,10 @@ func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, giveUp boo
 	return lost == nil, false
 }
 
-// takeOver uses a new connection to the same container, whose kernel may have died while nobody was connected.
+// takeOver uses a new connection to the same container, where executions may run that this server has not sent, and
+// whose kernel may have died while nobody was connected.
 func (s *session) takeOver(conn *kernel.Conn, c store.Container) {
+	s.adoptExecutions(conn.Hello())
 	s.useConn(conn)
 	if why := conn.Hello().Exited; why != "" {
 		s.m.inBackground(func(ctx context.Context) { s.kernelDied(ctx, c.Name, why) })

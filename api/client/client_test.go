@@ -75,7 +75,11 @@ func TestExecuteEndsEarly(t *testing.T) {
 	enough := errors.New("enough")
 	running := func() (*client.Client, <-chan struct{}) {
 		interrupted := make(chan struct{})
-		e := orchestrator.NewExecution("01J", "abc", 1, nil, func() { close(interrupted) })
+		var e *orchestrator.Execution
+		e = orchestrator.NewExecution("01J", "abc", 1, nil, func() {
+			close(interrupted)
+			e.Deliver(kernel.Event{Type: kernel.TypeDone, Ending: kernel.EndingInterrupted})
+		})
 		e.Deliver(kernel.Event{Type: kernel.TypeStarted, Count: 1})
 		return serve(t, &contexts{execution: e}), interrupted
 	}
@@ -103,6 +107,7 @@ func TestExecuteEndsEarly(t *testing.T) {
 	for name, body := range map[string]string{
 		"a stream without its end":  `{"type":"stdout","text":"a","timestamp":""}` + "\n",
 		"a stream without any line": "",
+		"a stream that ends within": `{"type":"end_of_execution","ending":"o`,
 	} {
 		t.Run(name+" is cut", func(t *testing.T) {
 			c := answering(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) })
@@ -110,15 +115,17 @@ func TestExecuteEndsEarly(t *testing.T) {
 			require.ErrorIs(t, err, client.ErrCut)
 		})
 	}
-	t.Run("a reset is a cut, too", func(t *testing.T) {
-		c := answering(t, func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = w.Write([]byte(`{"type":"keepalive"}` + "\n"))
-			_ = http.NewResponseController(w).Flush()
-			panic(http.ErrAbortHandler)
+	for name, sent := range map[string]string{"a reset": `{"type":"keepalive"}` + "\n", "a reset in the middle of a line": `{"type":"std`} {
+		t.Run(name+" is a cut, too", func(t *testing.T) {
+			c := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = w.Write([]byte(sent))
+				_ = http.NewResponseController(w).Flush()
+				panic(http.ErrAbortHandler)
+			})
+			err := c.Execute(t.Context(), wire.Execute{}, func(wire.Line) error { return nil })
+			require.ErrorIs(t, err, client.ErrCut)
 		})
-		err := c.Execute(t.Context(), wire.Execute{}, func(wire.Line) error { return nil })
-		require.ErrorIs(t, err, client.ErrCut)
-	})
+	}
 	t.Run("what is no line is unexpected", func(t *testing.T) {
 		c := answering(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>\n")) })
 		err := c.Execute(t.Context(), wire.Execute{}, func(wire.Line) error { return nil })

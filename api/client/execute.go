@@ -2,6 +2,7 @@ package client
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ func (c *Client) Execute(ctx context.Context, req wire.Execute, fn func(wire.Lin
 	defer res.Body.Close()
 	lines := bufio.NewScanner(res.Body)
 	lines.Buffer(nil, maxLine)
+	lines.Split(wholeLines)
 	for lines.Scan() {
 		line, err := wire.ParseLine(lines.Bytes())
 		if err != nil {
@@ -47,4 +49,12 @@ func (c *Client) Execute(ctx context.Context, req wire.Execute, fn func(wire.Lin
 		return fmt.Errorf("%w: %w", ErrCut, err)
 	}
 	return ErrCut
+}
+
+// wholeLines splits as bufio.ScanLines does, but drops what the end of the stream has left of a line.
+func wholeLines(data []byte, atEOF bool) (advance int, token []byte, err error) {
+	if atEOF && bytes.IndexByte(data, '\n') < 0 {
+		return len(data), nil, nil
+	}
+	return bufio.ScanLines(data, atEOF)
 }

@@ -44,11 +44,12 @@ func declaredTests(t *testing.T) map[string]bool {
 	return declared
 }
 
-// TestLinks: the files that the pages at the top level link to are there.
+// TestLinks: the files that the pages link to are there.
 func TestLinks(t *testing.T) {
 	pages, err := filepath.Glob("../../*.md")
 	require.NoError(t, err)
 	require.NotEmpty(t, pages)
+	pages = append(pages, "../../images/README.md", "../../orchestrator/README.md")
 	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
 	for _, page := range pages {
 		text, err := os.ReadFile(page)

@@ -97,7 +97,7 @@ func imageChecks(chosen []orchestrator.Language, listed []listedImage) []check {
 		}
 		for _, image := range listed {
 			switch {
-			case image.Language != l.Name:
+			case image.Language != l.Name || image.Packages:
 			case image.Status == imageCurrent:
 				c.Status, c.Text, c.Remedy = statusOK, fmt.Sprintf("%s: %s, %s", l.Name, image.Tag, units.HumanSize(float64(image.SizeBytes))), ""
 			case image.Status == imageOld && c.Status != statusOK:
@@ -178,5 +178,8 @@ func checkState(dir string) check {
 	return c
 }
 
-// isLocal reports whether an engine's files are on this machine.
-func isLocal(host string) bool { return strings.HasPrefix(host, "unix://") }
+// isHere reports whether an engine's files are on this machine. A socket can lead into a virtual one.
+func isHere(info docker.Info) bool {
+	_, err := os.Stat(info.RootDir)
+	return strings.HasPrefix(info.Endpoint.Host, "unix://") && !errors.Is(err, fs.ErrNotExist)
+}

@@ -42,7 +42,9 @@ type fakeEngine struct {
 	missing map[string]bool // tags that are not there
 	built   []docker.BuiltImage
 	removed docker.Removed
-	cleaned bool
+	cleaned []string // what was removed
+
+	removeErr error // what removing an instance fails with
 
 	mu      sync.Mutex
 	started []orchestrator.ContainerSpec
@@ -84,14 +86,33 @@ func (e *fakeEngine) ImportImage(context.Context, io.Reader, string, []string) e
 
 func (e *fakeEngine) BuildImage(context.Context, docker.BuildSpec, io.Writer) error { return nil }
 
-func (e *fakeEngine) PruneStages(context.Context, string) error { return nil }
+func (e *fakeEngine) PruneStages(_ context.Context, label string, _ time.Duration) error {
+	e.cleaned = append(e.cleaned, "stages "+label)
+	return nil
+}
+
+func (e *fakeEngine) RemoveUnusedImages(context.Context) (int, error) {
+	e.cleaned = append(e.cleaned, "unused images")
+	return e.removed.Images, nil
+}
 
 func (e *fakeEngine) RemoveAll(context.Context) (docker.Removed, error) {
-	e.cleaned = true
+	e.cleaned = append(e.cleaned, "all")
 	return e.removed, nil
 }
 
 func (e *fakeEngine) Close() error { return nil }
+
+// instanceEngine is the engine as one instance sees it.
+type instanceEngine struct {
+	*fakeEngine
+	instance string
+}
+
+func (e instanceEngine) RemoveInstance(context.Context) (docker.Removed, error) {
+	e.cleaned = append(e.cleaned, "instance "+e.instance)
+	return docker.Removed{Containers: e.removed.Containers, Volumes: e.removed.Volumes}, e.removeErr
+}
 
 // buffer is a bytes.Buffer that a test reads while a program writes.
 type buffer struct {
@@ -147,11 +168,11 @@ func (c *cli) process() (process, *buffer, *buffer) {
 	if c.real {
 		return p, &stdout, &stderr
 	}
-	p.connect = func(context.Context, string, *slog.Logger) (engine, error) {
+	p.connect = func(_ context.Context, instance string, _ *slog.Logger) (engine, error) {
 		if c.connected != nil {
 			return nil, c.connected
 		}
-		return c.engine, nil
+		return instanceEngine{c.engine, instance}, nil
 	}
 	p.tag = func(language, _ string) (string, error) { return "cubby-" + language + ":current", nil }
 	return p, &stdout, &stderr
@@ -191,10 +212,12 @@ func TestUsage(t *testing.T) {
 		"code twice":                      {[]string{"run", "-c", "1", "file"}, "name the code"},
 		"no such file":                    {[]string{"run", "/nonexistent/code.py"}, "/nonexistent/code.py"},
 		"a bad variable":                  {[]string{"run", "-c", "1", "-e", "A"}, `"A" is not NAME=VALUE`},
+		"a deadline of nearly nothing":    {[]string{"run", "-c", "1", "--timeout", "1us"}, "timeout: 1µs is less than a millisecond"},
+		"a deadline of less than nothing": {[]string{"ctx", "exec", "x", "-c", "1", "--timeout", "-1s"}, "timeout: -1s is less"},
 		"an unknown language":             {[]string{"run", "-c", "1", "-l", "cobol"}, `unknown language "cobol"`},
 		"nothing to remove":               {[]string{"ctx", "rm"}, "name the contexts, or use --all"},
 		"remove some and all":             {[]string{"ctx", "rm", "--all", "x"}, "name the contexts, or use --all"},
-		"clean without a yes":             {[]string{"clean"}, "cubby clean --yes"},
+		"clean without a yes":             {[]string{"clean"}, "add --yes"},
 		"no server":                       {[]string{"ctx", "ls", "--url", "http://127.0.0.1:1"}, "cubby serve"},
 		"a bad configuration":             {[]string{"serve", "--listen", "x"}, `listen: "x"`},
 		"a port without keys":             {[]string{"serve", "--listen", "0.0.0.0:0"}, "CUBBY_API_KEY"},
@@ -206,7 +229,7 @@ func TestUsage(t *testing.T) {
 			require.Contains(t, stderr, tt.want)
 			require.Contains(t, stderr, "cubby: ")
 			require.Empty(t, stdout)
-			require.False(t, c.engine.cleaned)
+			require.Empty(t, c.engine.cleaned)
 		})
 	}
 	t.Run("every command has help, with an example where it takes code", func(t *testing.T) {
@@ -234,6 +257,16 @@ func TestUsage(t *testing.T) {
 		}
 		require.Contains(t, c.ok("run", "--help"), "Examples:")
 	})
+	t.Run("only commands that keep state want a home", func(t *testing.T) {
+		c := newCLI(t)
+		c.variables["HOME"] = ""
+		require.Equal(t, "a\n", c.ok("run", "-c", "print a"))
+		for _, command := range []string{"serve", "doctor"} {
+			code, _, stderr := c.run(command)
+			require.Equal(t, exitFault, code)
+			require.Contains(t, stderr, "state-dir: there is no HOME")
+		}
+	})
 	t.Run("code that is too long", func(t *testing.T) {
 		c := newCLI(t)
 		c.stdin = strings.Repeat("#", orchestrator.MaxCode+1)
@@ -241,11 +274,4 @@ func TestUsage(t *testing.T) {
 		require.Equal(t, exitFault, code)
 		require.Contains(t, stderr, "more than 4 MiB")
 	})
-}
-
-func TestClean(t *testing.T) {
-	c := newCLI(t)
-	c.engine.removed = docker.Removed{Containers: 3, Volumes: 2, Images: 1}
-	require.Equal(t, "removed 3 containers, 2 volumes, 1 images\n", c.ok("clean", "--yes"))
-	require.True(t, c.engine.cleaned)
 }

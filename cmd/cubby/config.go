@@ -119,7 +119,6 @@ func (c *Config) Validate() error {
 	server, err := url.Parse(c.URL)
 	check(err == nil && (server.Scheme == "http" || server.Scheme == "https") && server.Host != "",
 		"url: %q is no http:// or https:// address", c.URL)
-	check(c.StateDir != "", "state-dir: no HOME to put it in; name a directory")
 	check(len(c.Languages) > 0, "languages: at least one is needed")
 	check(c.MaxContexts > 0, "max-contexts: %d is not above 0", c.MaxContexts)
 	check(c.IdleTimeout >= 0, "idle-timeout: %s is below 0", c.IdleTimeout)

@@ -3,6 +3,8 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -108,7 +110,6 @@ func TestConfigFaults(t *testing.T) {
 		"a missing file named by a variable": {
 			env: map[string]string{"CUBBY_CONFIG": "/nonexistent/c.yaml"}, want: []string{"/nonexistent/c.yaml"},
 		},
-		"no home":    {env: map[string]string{"HOME": ""}, want: []string{"state-dir: no HOME"}},
 		"weak key":   {env: map[string]string{"CUBBY_API_KEY": "secret"}, want: []string{"api-key: 6 characters"}},
 		"tiny limit": {flags: []string{"--memory=1m", "--pids=1", "--cpus=0"}, want: []string{"memory: 1MiB", "pids: 1 ", "cpus: 0 "}},
 		"hello without a key": {
@@ -154,9 +155,26 @@ func TestLogAttrsHideTheKey(t *testing.T) {
 	require.Contains(t, text.String(), "max-contexts=64\n")
 }
 
+// TestEverySettingIsDocumented: README.md names all settings, and no others.
 func TestEverySettingIsDocumented(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	_, text, ok := strings.Cut(string(readme), "\n## Configuration\n")
+	require.True(t, ok)
+	text, _, _ = strings.Cut(text, "\n## ")
+	var named, settings []string
+	for _, match := range regexp.MustCompile("`--([a-z-]+)`").FindAllStringSubmatch(text, -1) {
+		named = append(named, match[1])
+	}
 	var c Config
 	c.flags(environment(t, nil)).VisitAll(func(f *pflag.Flag) {
 		require.NotEmpty(t, f.Usage, f.Name)
+		if f.Name == "api-key" { // the one without a flag
+			require.Contains(t, text, "`CUBBY_API_KEY`")
+			return
+		}
+		settings = append(settings, f.Name)
 	})
+	slices.Sort(named)
+	require.Equal(t, settings, slices.Compact(named))
 }

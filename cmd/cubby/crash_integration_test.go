@@ -76,7 +76,7 @@ func (s *killable) stdout(t *testing.T, id, code string) string {
 	return out.String()
 }
 
-// TestIntegrationCrash (F1, F5, F9): contexts outlive their server's sudden death, twenty times in a row, with their
+// TestIntegrationCrash: contexts outlive their server's sudden death, twenty times in a row, with their
 // variables; a server with another state directory leaves them alone.
 func TestIntegrationCrash(t *testing.T) {
 	c := onDocker(t)
@@ -107,7 +107,7 @@ func TestIntegrationCrash(t *testing.T) {
 	require.Empty(t, none)
 }
 
-// TestIntegrationCrashDuringCreate (F2): a server killed at some moment of a create leaves, after its next start, a
+// TestIntegrationCrashDuringCreate: a server killed at some moment of a create leaves, after its next start, a
 // context that answers, or nothing.
 func TestIntegrationCrashDuringCreate(t *testing.T) {
 	c := onDocker(t)

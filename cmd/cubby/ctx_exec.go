@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,16 +12,8 @@ import (
 	"cubby/orchestrator/kernel"
 )
 
-// execOptions are the flags of cubby ctx exec.
-type execOptions struct {
-	source  source
-	env     []string
-	timeout time.Duration
-	raw     bool
-}
-
 func (a *app) ctxExec() *cobra.Command {
-	var o execOptions
+	var s source
 	cmd := &cobra.Command{
 		Use:   "exec ID (-c CODE | FILE | -)",
 		Short: "Run code in a context",
@@ -34,29 +25,23 @@ Exit codes: 0; 1 where the code failed; 125 where cubby, the server or the conne
   echo 'x + 1' | cubby ctx exec $id -`,
 		Args: arguments(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			code, err := o.source.read(cmd, args[1:], a.stdin)
+			code, env, err := s.read(cmd, args[1:], a.stdin)
 			if err != nil {
 				return err
 			}
-			return a.exec(cmd.Context(), args[0], code, o)
+			return a.exec(cmd.Context(), wire.Execute{
+				Code: code, ContextID: args[0], EnvVars: env, TimeoutMS: s.timeout.Milliseconds(),
+			}, s.raw)
 		},
 	}
-	o.source.flag(cmd)
-	cmd.Flags().StringArrayVarP(&o.env, "env", "e", nil, "environment variable NAME=VALUE for this code, any number of times")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "deadline of the code (default: none)")
-	cmd.Flags().BoolVar(&o.raw, "raw", false, "let control characters through to the terminal")
+	s.flags(cmd)
 	return cmd
 }
 
-// exec runs the code in a context and ends as it did.
-func (a *app) exec(ctx context.Context, id, code string, o execOptions) error {
-	variables, err := parseEnv(o.env)
-	if err != nil {
-		return err
-	}
-	c := a.console(o.raw)
-	request := wire.Execute{Code: code, ContextID: id, EnvVars: variables, TimeoutMS: o.timeout.Milliseconds()}
-	err = a.client().Execute(ctx, request, func(line wire.Line) error { return showLine(c, line) })
+// exec runs code in a context and ends as it did.
+func (a *app) exec(ctx context.Context, request wire.Execute, raw bool) error {
+	c := a.console(raw)
+	err := a.client().Execute(ctx, request, func(line wire.Line) error { return showLine(c, line) })
 	switch {
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil: // the server interrupts what its client leaves
 		return errors.Join(errFailed, c.note("interrupted"))

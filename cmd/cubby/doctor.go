@@ -78,7 +78,7 @@ func (a *app) examine(ctx context.Context) []check {
 	}
 	checks = append(checks, checkEngine(info)...)
 	checks = append(checks, checkLimits(info, a.config.Strict), checkRuntime(info, a.config.Runtime))
-	if isLocal(info.Endpoint.Host) {
+	if isHere(info) {
 		checks = append(checks, checkDisk("engine disk", info.RootDir))
 	}
 	return append(checks, a.checkLanguages(ctx, e)...)

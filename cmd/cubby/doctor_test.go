@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"cubby/images"
 	"cubby/orchestrator"
 	"cubby/orchestrator/docker"
 	"cubby/orchestrator/store"
@@ -51,6 +52,14 @@ func TestDoctor(t *testing.T) {
 		"an old image": {
 			change: func(c *cli) { c.engine.built = []docker.BuiltImage{builtImage("cubby-python:old", 0)} },
 			want:   []string{"fail  image        python: of another version", "→ cubby images build python"}, code: exitFailed,
+		},
+		"packages without an image": {
+			change: func(c *cli) {
+				packages, err := images.PackagesTag("python")
+				require.NoError(t, err)
+				c.engine.built = []docker.BuiltImage{builtImage(packages+"base", 0)}
+			},
+			want: []string{"fail  image        python: missing"}, code: exitFailed,
 		},
 		"an unknown language": {args: []string{"--languages=cobol"}, want: []string{"fail  images"}, code: exitFailed},
 		"no cgroup version": {
@@ -103,6 +112,22 @@ func TestCheckDisk(t *testing.T) {
 	c := checkDisk("disk", filepath.Join(file, "below"))
 	require.Equal(t, statusWarn, c.Status)
 	require.NotEmpty(t, c.Remedy)
+}
+
+func TestIsHere(t *testing.T) {
+	dir := t.TempDir()
+	for name, tt := range map[string]struct {
+		host, root string
+		want       bool
+	}{
+		"an engine of this machine":                {"unix:///var/run/docker.sock", dir, true},
+		"one of a virtual machine behind a socket": {"unix:///run/user/1/docker.sock", filepath.Join(dir, "not"), false},
+		"one of another machine":                   {"tcp://10.0.0.1:2376", dir, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.Equal(t, tt.want, isHere(docker.Info{Endpoint: docker.Endpoint{Host: tt.host}, RootDir: tt.root}))
+		})
+	}
 }
 
 func TestPrintChecks(t *testing.T) {

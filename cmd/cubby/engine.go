@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"time"
 
 	"cubby/images"
 	"cubby/orchestrator"
@@ -22,7 +23,9 @@ type engine interface {
 	PullImage(ctx context.Context, ref string, progress io.Writer) error
 	ImportImage(ctx context.Context, archive io.Reader, tag string, changes []string) error
 	BuildImage(ctx context.Context, spec docker.BuildSpec, progress io.Writer) error
-	PruneStages(ctx context.Context, label string) error
+	PruneStages(ctx context.Context, label string, age time.Duration) error
+	RemoveInstance(ctx context.Context) (docker.Removed, error)
+	RemoveUnusedImages(ctx context.Context) (int, error)
 	RemoveAll(ctx context.Context) (docker.Removed, error)
 	Close() error
 }
@@ -75,13 +78,13 @@ func (b buildEngine) Architecture(ctx context.Context) (string, error) {
 	return info.Architecture, err
 }
 
-// HasImage implements images.Engine.
-func (b buildEngine) HasImage(ctx context.Context, ref string) (bool, error) {
-	_, err := b.ImageID(ctx, ref)
+// ImageID implements images.Engine.
+func (b buildEngine) ImageID(ctx context.Context, ref string) (string, error) {
+	found, err := b.engine.ImageID(ctx, ref)
 	if errors.Is(err, orchestrator.ErrImageMissing) {
-		return false, nil
+		return "", nil
 	}
-	return err == nil, err
+	return found.ID, err
 }
 
 // BuildImage implements images.Engine.
@@ -90,5 +93,7 @@ func (b buildEngine) BuildImage(ctx context.Context, build images.ImageBuild, pr
 	for name, value := range build.Args {
 		args[name] = &value
 	}
-	return b.engine.BuildImage(ctx, docker.BuildSpec{Tag: build.Tag, Context: build.Context, Args: args}, progress)
+	return b.engine.BuildImage(ctx, docker.BuildSpec{
+		Tag: build.Tag, Context: build.Context, Dockerfile: build.Dockerfile, Args: args,
+	}, progress)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,13 +39,28 @@ A Python context was ready in %s and ran its first cell in %s:
 
 The server is at %s. To go on, from another terminal:
 
-    curl -s %s/execute -H 'Content-Type: application/json' -d '{"code": "x = 41; x + 1"}'
-    cubby ctx create
-    E2B_DEBUG=true, and the E2B code-interpreter SDK for JavaScript or Python as it is
-
+%s
 Ctrl-C stops it.
-`, took(ready.Sub(began)), took(answered.Sub(ready)), helloCode, text, address, address)
+`, took(ready.Sub(began)), took(answered.Sub(ready)), helloCode, text, address, a.nextSteps(address))
 	return err
+}
+
+// nextSteps returns command lines for the server at an address, as they have to be typed.
+func (a *app) nextSteps(address string) string {
+	key, cli, sdk := "", cmp.Or(a.program, "cubby"), "E2B_DEBUG=true"
+	if address != client.DefaultURL {
+		cli, sdk = "CUBBY_URL="+address+" "+cli, sdk+" E2B_SANDBOX_URL="+address
+	}
+	if a.config.APIKey != "" {
+		key = ` -H "X-API-Key: $CUBBY_API_KEY"`
+	}
+	steps := fmt.Sprintf(`    curl -s %s/execute%s -H 'Content-Type: application/json' -d '{"code": "x = 41; x + 1"}'
+    %s ctx create
+`, address, key, cli)
+	if key == "" { // the SDKs send none in debug mode
+		steps += "    " + sdk + " node or python3, with E2B's code-interpreter SDK as it is\n"
+	}
+	return steps
 }
 
 // evaluate runs the first cell and returns its value.

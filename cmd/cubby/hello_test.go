@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,6 +49,34 @@ func TestHello(t *testing.T) {
 			require.Error(t, (&app{process: p}).hello(t.Context(), server.URL))
 			require.Empty(t, stdout.String())
 			require.True(t, *removed)
+		})
+	}
+}
+
+func TestNextSteps(t *testing.T) {
+	for name, tt := range map[string]struct {
+		program, address, key string
+		want                  string
+	}{
+		"where everybody looks": {
+			program: "bin/cubby", address: "http://127.0.0.1:49999",
+			want: "bin/cubby ctx create\n    E2B_DEBUG=true node",
+		},
+		"at another address": {
+			address: "http://127.0.0.1:1",
+			want:    "CUBBY_URL=http://127.0.0.1:1 cubby ctx create\n    E2B_DEBUG=true E2B_SANDBOX_URL=http://127.0.0.1:1 node",
+		},
+		"with a key": {
+			address: "http://127.0.0.1:49999", key: "0123456789abcdef",
+			want: `/execute -H "X-API-Key: $CUBBY_API_KEY" -H`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := app{process: process{program: tt.program}, config: Config{APIKey: tt.key}}
+			steps := a.nextSteps(tt.address)
+			require.Contains(t, steps, tt.want)
+			require.NotContains(t, steps, "0123456789abcdef")
+			require.Equal(t, tt.key == "", strings.Contains(steps, "SDK"), "the SDKs send no key")
 		})
 	}
 }

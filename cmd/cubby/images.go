@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -101,7 +100,8 @@ func (a *app) imagesList() *cobra.Command {
 type listedImage struct {
 	Language  string    `json:"language"`
 	Tag       string    `json:"tag"`
-	Status    string    `json:"status"` // current, old or missing
+	Packages  bool      `json:"packages,omitempty"` // only the packages, on which the language's image is built
+	Status    string    `json:"status"`             // current, old or missing
 	ID        string    `json:"id,omitempty"`
 	SizeBytes int64     `json:"size_bytes,omitempty"`
 	CreatedAt time.Time `json:"created_at,omitzero"`
@@ -128,20 +128,31 @@ func (a *app) listImages(ctx context.Context, e engine) ([]listedImage, error) {
 	if err != nil {
 		return nil, err
 	}
-	wanted := map[string]string{} // tag to language
+	var wanted []currentTags
 	for _, l := range all {
 		tag, err := a.tag(l.Name, info.Architecture)
 		if err != nil {
 			return nil, err
 		}
-		wanted[tag] = l.Name
+		packages, err := images.PackagesTag(l.Name)
+		if err != nil {
+			return nil, err
+		}
+		wanted = append(wanted, currentTags{l.Name, tag, packages})
 	}
 	return sortImages(wanted, built), nil
 }
 
-// sortImages says of every image that was built whether it is current, and which are missing.
-func sortImages(wanted map[string]string, built []docker.BuiltImage) []listedImage {
-	wanted = maps.Clone(wanted)
+// currentTags are the tags of a language's images as long as they are current.
+type currentTags struct {
+	language string
+	image    string
+	packages string // how the tag begins
+}
+
+// sortImages says of every image that was built whether it is current, and which are missing. Packages are never
+// missing: they are there for the next build.
+func sortImages(wanted []currentTags, built []docker.BuiltImage) []listedImage {
 	var list []listedImage
 	for _, image := range built {
 		name, _, _ := strings.Cut(image.Tag, ":")
@@ -149,18 +160,22 @@ func sortImages(wanted map[string]string, built []docker.BuiltImage) []listedIma
 		if !ok || language == "base" {
 			continue
 		}
+		language, packages := strings.CutSuffix(language, "-packages")
 		status := imageOld
-		if _, ok := wanted[image.Tag]; ok {
+		if slices.ContainsFunc(wanted, func(w currentTags) bool {
+			return image.Tag == w.image || packages && strings.HasPrefix(image.Tag, w.packages)
+		}) {
 			status = imageCurrent
-			delete(wanted, image.Tag)
 		}
 		list = append(list, listedImage{
-			Language: language, Tag: image.Tag, Status: status,
+			Language: language, Tag: image.Tag, Packages: packages, Status: status,
 			ID: image.ID, SizeBytes: image.SizeBytes, CreatedAt: image.CreatedAt.UTC(),
 		})
 	}
-	for tag, language := range wanted {
-		list = append(list, listedImage{Language: language, Tag: tag, Status: imageMissing})
+	for _, w := range wanted {
+		if !slices.ContainsFunc(list, func(l listedImage) bool { return l.Tag == w.image }) {
+			list = append(list, listedImage{Language: w.language, Tag: w.image, Status: imageMissing})
+		}
 	}
 	slices.SortFunc(list, func(a, b listedImage) int {
 		return strings.Compare(a.Language+a.Status+a.Tag, b.Language+b.Status+b.Tag)

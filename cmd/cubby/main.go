@@ -32,6 +32,7 @@ var errFailed = errors.New("failed")
 
 // process is what the operating system gives to one run of the program.
 type process struct {
+	program        string // how it was called
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	stdoutTerminal bool // somebody looks at stdout
@@ -55,7 +56,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program on the spot
 	code := run(ctx, process{
-		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		program: os.Args[0],
+		stdin:   os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		stdoutTerminal: term.IsTerminal(os.Stdout.Fd()), stderrTerminal: term.IsTerminal(os.Stderr.Fd()),
 		env: os.Getenv,
 	}, os.Args[1:])
@@ -114,8 +116,14 @@ Exit codes: 0; 1 where the code that was run, or a check, failed; 125 where cubb
   cubby run -c 'print(1 + 1)'`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
-			return a.config.load(a.settings, a.env)
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.config.load(a.settings, a.env); err != nil {
+				return err
+			}
+			if cmd.Flags().Lookup("state-dir") != nil && a.config.StateDir == "" {
+				return errors.New("state-dir: there is no HOME to put it in; name a directory")
+			}
+			return nil
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,12 +11,9 @@ import (
 
 // runOptions are the flags of cubby run.
 type runOptions struct {
-	source   source
+	source
 	language string
 	cwd      string
-	env      []string
-	timeout  time.Duration
-	raw      bool
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -36,19 +31,16 @@ Exit codes: 0; 1 where the code failed; 125 where cubby or the container engine 
   cubby run --timeout 10s --network internet -c '!pip install cowsay'`,
 		Args: arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			code, err := o.source.read(cmd, args, a.stdin)
+			code, env, err := o.read(cmd, args, a.stdin)
 			if err != nil {
 				return err
 			}
-			return a.runOnce(cmd.Context(), code, o)
+			return a.runOnce(cmd.Context(), code, env, o)
 		},
 	}
-	o.source.flag(cmd)
+	o.flags(cmd)
 	cmd.Flags().StringVarP(&o.language, "language", "l", orchestrator.DefaultLanguage, "language of the code")
 	cmd.Flags().StringVar(&o.cwd, "cwd", orchestrator.DefaultCwd, "working directory in the container")
-	cmd.Flags().StringArrayVarP(&o.env, "env", "e", nil, "environment variable NAME=VALUE, any number of times")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "deadline of the code (default: none)")
-	cmd.Flags().BoolVar(&o.raw, "raw", false, "let control characters through to the terminal")
 	a.take(cmd, engineSettings...)
 	a.take(cmd, containerSettings...)
 	a.take(cmd, "log-level")
@@ -56,11 +48,7 @@ Exit codes: 0; 1 where the code failed; 125 where cubby or the container engine 
 }
 
 // runOnce runs the code and ends as it did.
-func (a *app) runOnce(ctx context.Context, code string, o runOptions) error {
-	variables, err := parseEnv(o.env)
-	if err != nil {
-		return err
-	}
+func (a *app) runOnce(ctx context.Context, code string, env map[string]string, o runOptions) error {
 	chosen, err := selected([]string{o.language})
 	if err != nil {
 		return err
@@ -80,7 +68,7 @@ func (a *app) runOnce(ctx context.Context, code string, o runOptions) error {
 	}
 	c := a.console(o.raw)
 	err = orchestrator.RunOnce(ctx, engine, orchestrator.OnceRequest{
-		Image: image, Code: code, Cwd: o.cwd, Env: variables, Timeout: o.timeout,
+		Image: image, Code: code, Cwd: o.cwd, Env: env, Timeout: o.timeout,
 		Limits: a.config.Limits(), Network: orchestrator.Network(a.config.Network),
 		UIDs: uidsOf(info),
 	}, c.show)
@@ -88,17 +76,4 @@ func (a *app) runOnce(ctx context.Context, code string, o runOptions) error {
 		return fmt.Errorf("run: %w", err)
 	}
 	return c.outcome()
-}
-
-// parseEnv reads NAME=VALUE pairs.
-func parseEnv(pairs []string) (map[string]string, error) {
-	variables := map[string]string{}
-	for _, pair := range pairs {
-		name, value, ok := strings.Cut(pair, "=")
-		if !ok || name == "" {
-			return nil, fmt.Errorf("environment variable %q is not NAME=VALUE", pair)
-		}
-		variables[name] = value
-	}
-	return variables, nil
 }

@@ -153,14 +153,19 @@ func (a *app) runServer(ctx context.Context, listener net.Listener, server *http
 }
 
 // shutdown stops taking requests and gives those under way their grace. Executions beyond it go on in their containers;
-// only their clients are cut off. With --remove-on-exit the contexts go, and their executions end at once.
+// only their clients are cut off. With --remove-on-exit the contexts go, and their executions end at once: what takes
+// longer then is being created, and is waited for so that it goes, too.
 func (a *app) shutdown(ctx context.Context, server *http.Server, m *orchestrator.Manager) error {
 	ctx, cancel := context.WithTimeout(ctx, removalGrace)
 	defer cancel()
+	grace := shutdownGrace
+	if a.config.RemoveOnExit {
+		grace = removalGrace
+	}
 	var draining sync.WaitGroup
 	var drained error
 	draining.Go(func() {
-		waiting, cancel := context.WithTimeout(ctx, shutdownGrace)
+		waiting, cancel := context.WithTimeout(ctx, grace)
 		defer cancel()
 		if err := server.Shutdown(waiting); !errors.Is(err, context.DeadlineExceeded) {
 			drained = err

@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"io"
+	"net"
+	"net/http"
 	"regexp"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -137,4 +141,61 @@ func TestServeRefuses(t *testing.T) {
 		require.Equal(t, exitFault, code)
 		require.Contains(t, stderr, `"cobol"`)
 	})
+}
+
+// pipeListener accepts connections within this process.
+type pipeListener struct {
+	conns  chan net.Conn
+	closed context.CancelFunc
+	open   context.Context //nolint:containedctx // the listener's life
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.conns:
+		return conn, nil
+	case <-l.open.Done():
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error   { l.closed(); return nil }
+func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{} }
+
+func TestShutdownGrace(t *testing.T) {
+	const slow = 5 * shutdownGrace
+	for name, tt := range map[string]struct {
+		config Config
+		least  time.Duration
+		most   time.Duration
+	}{
+		"ends before a slow request":                    {Config{}, shutdownGrace, shutdownGrace},
+		"lasts for a slow creation that has to go, too": {Config{RemoveOnExit: true}, slow, removalGrace},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				listener := &pipeListener{conns: make(chan net.Conn)}
+				listener.open, listener.closed = context.WithCancel(t.Context())
+				server := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					select {
+					case <-time.After(slow):
+					case <-r.Context().Done():
+					}
+				})}
+				go func() { _ = server.Serve(listener) }()
+				ours, theirs := net.Pipe()
+				listener.conns <- theirs
+				_, err := io.WriteString(ours, "POST /contexts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+				require.NoError(t, err)
+				go func() { _, _ = io.Copy(io.Discard, ours) }()
+				synctest.Wait()
+				began := time.Now()
+				require.NoError(t, (&app{config: tt.config}).shutdown(t.Context(), server, &orchestrator.Manager{}))
+				require.GreaterOrEqual(t, time.Since(began), tt.least)
+				require.LessOrEqual(t, time.Since(began), tt.most)
+				require.NoError(t, server.Close())
+				require.NoError(t, ours.Close())
+			})
+		})
+	}
 }

@@ -4,37 +4,72 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"cubby/orchestrator"
 )
 
-// source is the code of a command line: -c CODE, a file, or - for stdin.
-type source struct{ code string }
-
-// flag adds -c to a command.
-func (s *source) flag(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&s.code, "code", "c", "", "the code to run")
+// source is what a command line says of the code to run: -c CODE, a file, or - for stdin, and how to run it.
+type source struct {
+	code    string
+	env     []string
+	timeout time.Duration
+	raw     bool
 }
 
-// read returns the code. args holds the file or -, if there is one.
-func (s *source) read(cmd *cobra.Command, args []string, stdin io.Reader) (string, error) {
+// flags adds the flags to a command.
+func (s *source) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&s.code, "code", "c", "", "the code to run")
+	cmd.Flags().StringArrayVarP(&s.env, "env", "e", nil, "environment variable NAME=VALUE of the code, any number of times")
+	cmd.Flags().DurationVar(&s.timeout, "timeout", 0, "deadline of the code (default: none)")
+	cmd.Flags().BoolVar(&s.raw, "raw", false, "let control characters through to the terminal")
+}
+
+// read returns the code and its variables. args holds the file or -, if there is one.
+func (s *source) read(cmd *cobra.Command, args []string, stdin io.Reader) (code string, env map[string]string, err error) {
+	if s.timeout != 0 && s.timeout < time.Millisecond { // which would travel as 0: none
+		return "", nil, fmt.Errorf("timeout: %s is less than a millisecond", s.timeout)
+	}
+	if env, err = parseEnv(s.env); err != nil {
+		return "", nil, err
+	}
 	given := cmd.Flags().Changed("code") // if only with no code
 	switch {
 	case given == (len(args) == 1):
-		return "", fmt.Errorf("name the code either with -c, or as a file, or as - for stdin\nSee '%s --help'", cmd.CommandPath())
+		err = fmt.Errorf("name the code either with -c, or as a file, or as - for stdin\nSee '%s --help'", cmd.CommandPath())
 	case given:
-		return s.code, nil
+		code = s.code
 	case args[0] == "-":
-		return readCode(stdin, "stdin")
+		code, err = readCode(stdin, "stdin")
+	default:
+		code, err = readFileCode(args[0])
 	}
-	file, err := os.Open(args[0])
+	return code, env, err
+}
+
+// parseEnv reads NAME=VALUE pairs.
+func parseEnv(pairs []string) (map[string]string, error) {
+	variables := map[string]string{}
+	for _, pair := range pairs {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("environment variable %q is not NAME=VALUE", pair)
+		}
+		variables[name] = value
+	}
+	return variables, nil
+}
+
+func readFileCode(path string) (string, error) {
+	file, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("read the code: %w", err)
 	}
 	defer file.Close()
-	return readCode(file, args[0])
+	return readCode(file, path)
 }
 
 // readCode reads no more than code may be long.

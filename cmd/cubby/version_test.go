@@ -19,5 +19,9 @@ func TestVersion(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { require.Equal(t, tt.want, versionOf(&tt.info)) })
 	}
-	require.Contains(t, newCLI(t).ok("version"), "cubby ")
+	t.Run("is told whatever the configuration", func(t *testing.T) {
+		c := newCLI(t)
+		c.variables["CUBBY_LISTEN"] = "nonsense"
+		require.Contains(t, c.ok("version"), "cubby ")
+	})
 }

@@ -2,14 +2,11 @@ package docker
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
-	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/hashicorp/go-multierror"
 )
@@ -28,7 +25,7 @@ func (e *Engine) RemoveInstance(ctx context.Context) (Removed, error) {
 // an error, and returns them all.
 func (e *Engine) RemoveAll(ctx context.Context) (Removed, error) {
 	removed, err := e.removeLabelled(ctx, LabelInstance)
-	images, imagesErr := e.removeImages(ctx)
+	images, imagesErr := e.removeImages(ctx, nil)
 	removed.Images = images
 	return removed, multierror.Append(err, imagesErr).ErrorOrNil()
 }
@@ -70,33 +67,6 @@ func (e *Engine) removeLabelled(ctx context.Context, label string) (Removed, err
 		case !errdefs.IsNotFound(err):
 			failed = multierror.Append(failed, fmt.Errorf("remove volume %s: %w", v.Name, e.kind(ctx, err)))
 		}
-	}
-	return removed, failed.ErrorOrNil()
-}
-
-// removeImages removes the images that cubby made, each by its tags: a tag goes even while another image is built on it,
-// and an untagged image goes with the last that is.
-func (e *Engine) removeImages(ctx context.Context) (int, error) {
-	found, err := e.api.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("label", LabelImage))})
-	if err != nil {
-		return 0, fmt.Errorf("list images: %w", e.kind(ctx, err))
-	}
-	removed := 0
-	var failed *multierror.Error
-	for _, summary := range found {
-		refs := slices.DeleteFunc(summary.RepoTags, func(tag string) bool { return tag == untagged })
-		if len(refs) == 0 {
-			refs = []string{summary.ID}
-		}
-		var errs []error
-		for _, ref := range refs {
-			errs = append(errs, e.RemoveImage(ctx, ref))
-		}
-		if err := errors.Join(errs...); err != nil {
-			failed = multierror.Append(failed, err)
-			continue
-		}
-		removed++
 	}
 	return removed, failed.ErrorOrNil()
 }

@@ -1,7 +1,10 @@
 package docker
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -56,4 +59,68 @@ func TestRemoveInstanceLeavesImagesAndOtherInstances(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, removed)
 	require.Zero(t, d.count("GET /images/json"))
+}
+
+// stock is a daemon with these images, all of them cubby's, by their digests, each with its layers. Its containers are
+// made of those that are used.
+func stock(t *testing.T, images map[string]string, used ...string) *daemon {
+	t.Helper()
+	d := newDaemon(t)
+	var listed, containers []string
+	for digest, layers := range images {
+		listed = append(listed, fmt.Sprintf(`{"Id":"sha256:%s","RepoTags":["cubby-%s:1"]}`, digest, digest))
+		d.on("GET /images/sha256:"+digest+"/json", reply(http.StatusOK, fmt.Sprintf(`{"RootFS":{"Layers":[%s]}}`, layers)))
+		d.on("DELETE /images/cubby-"+digest+":1", reply(http.StatusOK, `[]`))
+	}
+	for _, digest := range used {
+		containers = append(containers, fmt.Sprintf(`{"Id":"c-%s","ImageID":"sha256:%s"}`, digest, digest))
+	}
+	d.on("GET /images/json", reply(http.StatusOK, "["+strings.Join(listed, ",")+"]"))
+	d.on("GET /containers/json", func(w http.ResponseWriter, r *http.Request) {
+		require.Empty(t, r.URL.Query().Get("filters"), "whoever made the container")
+		require.Equal(t, "1", r.URL.Query().Get("all"), "stopped ones too")
+		reply(http.StatusOK, "["+strings.Join(containers, ",")+"]")(w, r)
+	})
+	return d
+}
+
+func TestRemoveUnusedImages(t *testing.T) {
+	images := map[string]string{
+		"base": `"1"`, "packages": `"1","2"`, "new": `"1","2","3"`, "old": `"1","2","4"`, "other": `"5"`, "empty": ``,
+	}
+	for name, tt := range map[string]struct {
+		used []string
+		kept []string
+	}{
+		"all go when nothing uses them":                    {},
+		"what a container is made of stays, with its base": {[]string{"new", "new"}, []string{"base", "packages", "new"}},
+		"what is built on a used one goes":                 {[]string{"packages"}, []string{"base", "packages"}},
+		"an image of somebody else's counts as well":       {[]string{"foreign"}, []string{"base"}},
+		"so does one without layers":                       {[]string{"empty"}, []string{"empty"}},
+		"a container whose image has gone uses nothing":    {[]string{"gone"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := stock(t, images, tt.used...)
+			d.on("GET /images/sha256:foreign/json", reply(http.StatusOK, `{"RootFS":{"Layers":["1","9"]}}`))
+			d.on("GET /images/sha256:gone/json", refuse(http.StatusNotFound, "No such image"))
+			removed, err := d.engine().RemoveUnusedImages(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, len(images)-len(tt.kept), removed)
+			for digest := range images {
+				want := 1
+				if slices.Contains(tt.kept, digest) {
+					want = 0
+				}
+				require.Equal(t, want, d.count("DELETE /images/cubby-"+digest+":1"), digest)
+			}
+		})
+	}
+	t.Run("without knowing what is used nothing is removed", func(t *testing.T) {
+		d := stock(t, images, "hidden")
+		d.on("GET /images/sha256:hidden/json", refuse(http.StatusInternalServerError, "layer does not exist"))
+		removed, err := d.engine().RemoveUnusedImages(t.Context())
+		require.ErrorContains(t, err, "layer does not exist")
+		require.Zero(t, removed)
+		require.Zero(t, d.count("GET /images/json"))
+	})
 }

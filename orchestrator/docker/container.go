@@ -107,17 +107,17 @@ func (e *Engine) heed(warnings []string) error {
 }
 
 // Remove implements orchestrator.Engine. A container of another instance is ErrConflict.
-func (e *Engine) Remove(ctx context.Context, id string) error {
+func (e *Engine) Remove(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, removeLimit)
 	defer cancel()
-	found, err := e.api.ContainerInspect(ctx, id)
+	found, err := e.api.ContainerInspect(ctx, name)
 	switch {
 	case errdefs.IsNotFound(err):
 		return nil
 	case err != nil:
-		return fmt.Errorf("remove container %.12s: %w", id, e.kind(ctx, err))
+		return fmt.Errorf("remove container %s: %w", name, e.kind(ctx, err))
 	case !e.owns(found):
-		return fmt.Errorf("remove container %.12s: %w: it belongs to another instance", id, orchestrator.ErrConflict)
+		return fmt.Errorf("remove container %s: %w: it belongs to another instance", name, orchestrator.ErrConflict)
 	}
 	return e.remove(ctx, found.ID)
 }

@@ -24,11 +24,12 @@ const untagged = "<none>:<none>"
 
 // BuildSpec says what image to build.
 type BuildSpec struct {
-	Tag     string
-	Context io.Reader          // a tar with a Dockerfile
-	Args    map[string]*string // build arguments; nil: unset
-	Labels  map[string]string  // of the image, beside LabelImage
-	Target  string             // the stage to build; empty: the last
+	Tag        string
+	Context    io.Reader          // a tar with a Dockerfile
+	Dockerfile string             // its name in Context; empty: Dockerfile
+	Args       map[string]*string // build arguments; nil: unset
+	Labels     map[string]string  // of the image, beside LabelImage
+	Target     string             // the stage to build; empty: the last
 }
 
 // BuiltImage is an image that cubby made.
@@ -128,6 +129,7 @@ func (e *Engine) BuildImage(ctx context.Context, spec BuildSpec, progress io.Wri
 	answer, err := e.api.ImageBuild(ctx, spec.Context, build.ImageBuildOptions{
 		Version:     build.BuilderV1,
 		Tags:        []string{spec.Tag},
+		Dockerfile:  spec.Dockerfile,
 		BuildArgs:   spec.Args,
 		Labels:      labels,
 		Target:      spec.Target,
@@ -154,10 +156,13 @@ func show(body io.ReadCloser, progress io.Writer) error {
 	return jsonmessage.DisplayJSONMessagesStream(body, progress, fd, isTerminal, nil)
 }
 
-// PruneStages removes untagged images that carry the label ("key" or "key=value").
-func (e *Engine) PruneStages(ctx context.Context, label string) error {
-	_, err := e.api.ImagesPrune(ctx, filters.NewArgs(filters.Arg("dangling", "true"), filters.Arg("label", label)))
-	if err != nil {
+// PruneStages removes the untagged images that carry the label ("key" or "key=value") and are at least so old.
+func (e *Engine) PruneStages(ctx context.Context, label string, age time.Duration) error {
+	args := filters.NewArgs(filters.Arg("dangling", "true"), filters.Arg("label", label))
+	if age > 0 {
+		args.Add("until", age.String()) // by the engine's clock
+	}
+	if _, err := e.api.ImagesPrune(ctx, args); err != nil {
 		return fmt.Errorf("remove build stages labelled %s: %w", label, e.kind(ctx, err))
 	}
 	return nil

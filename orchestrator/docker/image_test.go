@@ -44,12 +44,12 @@ func TestBuildImage(t *testing.T) {
 		proxy := "http://proxy"
 		require.NoError(t, d.engine().BuildImage(t.Context(), BuildSpec{
 			Tag: "cubby/python:1", Context: strings.NewReader("tar"), Args: map[string]*string{"http_proxy": &proxy, "x": nil},
-			Labels: map[string]string{"a": "b"}, Target: "final",
+			Dockerfile: "Dockerfile.driver", Labels: map[string]string{"a": "b"}, Target: "final",
 		}, &progress))
 		require.Equal(t, "Step 1/1 : FROM scratch\nSuccessfully built 1\n", progress.String())
 		require.Equal(t, "tar", string(sent))
 		for key, want := range map[string]string{
-			"t": "cubby/python:1", "target": "final", "networkmode": "host", "forcerm": "1", "version": "1",
+			"t": "cubby/python:1", "dockerfile": "Dockerfile.driver", "target": "final", "networkmode": "host", "forcerm": "1", "version": "1",
 			"buildargs": `{"http_proxy":"http://proxy","x":null}`, "labels": `{"a":"b","cubby.image":"cubby/python:1"}`,
 		} {
 			require.Equal(t, []string{want}, query[key], key)
@@ -116,12 +116,17 @@ func TestListImages(t *testing.T) {
 }
 
 func TestPruneStages(t *testing.T) {
-	d := newDaemon(t)
-	d.on("POST /images/prune", func(w http.ResponseWriter, r *http.Request) {
-		require.JSONEq(t, `{"dangling":{"true":true},"label":{"cubby.stage":true}}`, r.URL.Query().Get("filters"))
-		reply(http.StatusOK, `{}`)(w, r)
-	})
-	require.NoError(t, d.engine().PruneStages(t.Context(), "cubby.stage"))
+	for age, want := range map[time.Duration]string{
+		0:         `{"dangling":{"true":true},"label":{"cubby.stage":true}}`,
+		time.Hour: `{"dangling":{"true":true},"label":{"cubby.stage":true},"until":{"1h0m0s":true}}`,
+	} {
+		d := newDaemon(t)
+		d.on("POST /images/prune", func(w http.ResponseWriter, r *http.Request) {
+			require.JSONEq(t, want, r.URL.Query().Get("filters"))
+			reply(http.StatusOK, `{}`)(w, r)
+		})
+		require.NoError(t, d.engine().PruneStages(t.Context(), "cubby.stage", age))
+	}
 }
 
 func TestRemoveImage(t *testing.T) {

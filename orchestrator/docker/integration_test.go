@@ -144,6 +144,29 @@ func TestRealAnonymousWorkspace(t *testing.T) {
 	})
 }
 
+func TestRealRemoveInstanceLeavesNeighbours(t *testing.T) {
+	other, err := New(t.Context(), Config{Endpoint: live.endpoint, Instance: live.instance + "-other"})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, other.Close()) })
+	t.Cleanup(func() { _, _ = other.RemoveInstance(context.Background()) })
+	theirs := realSpec()
+	theirs.Workspace = theirs.Name + "-ws"
+	require.NoError(t, other.CreateWorkspace(t.Context(), theirs.Workspace))
+	_, err = other.Start(t.Context(), theirs)
+	require.NoError(t, err)
+	ours := startReal(t, realSpec())
+
+	removed, err := other.RemoveInstance(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, Removed{Containers: 1, Volumes: 1}, removed)
+	requireNothingNamed(t, theirs.Name)
+	found, ok := findReal(t, ours)
+	require.True(t, ok)
+	require.Equal(t, orchestrator.ContainerRunning, found.State)
+	require.NoError(t, live.Remove(t.Context(), ours))
+	requireNoVolumes(t)
+}
+
 func TestRealNetwork(t *testing.T) {
 	none, internet := realSpec(), realSpec()
 	none.Network, internet.Network = orchestrator.NetworkNone, orchestrator.NetworkInternet
@@ -163,7 +186,7 @@ func TestRealBuild(t *testing.T) {
 		require.NoError(t, build("COPY secret /secret"))
 		t.Cleanup(func() { require.NoError(t, live.RemoveImage(context.Background(), tag)) })
 		require.NotZero(t, dangling(t, label), "the build left its stage")
-		require.NoError(t, live.PruneStages(t.Context(), label))
+		require.NoError(t, live.PruneStages(t.Context(), label, 0))
 		require.Zero(t, dangling(t, label))
 		images, err := live.ListImages(t.Context())
 		require.NoError(t, err)
@@ -172,7 +195,7 @@ func TestRealBuild(t *testing.T) {
 	t.Run("a step that fails is told, and its stages are pruned likewise", func(t *testing.T) {
 		require.ErrorContains(t, build("COPY nothing /x"), "nothing")
 		require.NotZero(t, dangling(t, label), "the build left its stage")
-		require.NoError(t, live.PruneStages(t.Context(), label))
+		require.NoError(t, live.PruneStages(t.Context(), label, 0))
 		require.Zero(t, dangling(t, label))
 	})
 }

@@ -57,7 +57,7 @@ func runWithEngine(m *testing.M) (code int, err error) {
 		defer cancel()
 		_, removeErr := live.RemoveInstance(clean)
 		err = errors.Join(err, removeErr, live.RemoveImage(clean, "cubby-test:"+instance),
-			live.PruneStages(clean, "cubby.test="+instance), live.Close())
+			live.PruneStages(clean, "cubby.test="+instance, 0), live.Close())
 	}()
 	dir, err := os.MkdirTemp("", "cubby-standin")
 	if err != nil {

@@ -48,6 +48,7 @@ var (
 type container struct {
 	orchestrator.Container
 	supervisor *supervisor.Supervisor
+	kernel     *script
 	ctx        context.Context //nolint:containedctx // the container's life
 	kill       context.CancelFunc
 }
@@ -101,13 +102,14 @@ func (e *Engine) Start(_ context.Context, spec orchestrator.ContainerSpec) (stri
 	}
 	e.started++
 	ctx, kill := context.WithCancel(context.Background())
-	adapter := newScript(e.gates)
+	kernel := newScript(e.gates)
 	c := &container{
 		Container: orchestrator.Container{
 			ID: fmt.Sprintf("container-%d", e.started), Name: spec.Name, Image: spec.Image, UID: spec.UID,
 			Workspace: spec.Workspace, State: orchestrator.ContainerRunning, CreatedAt: time.Now(),
 		},
-		supervisor: supervisor.New(supervisor.Config{Adapter: adapter, Language: "python"}), ctx: ctx, kill: kill,
+		supervisor: supervisor.New(supervisor.Config{Adapter: kernel, Language: "python"}), kernel: kernel,
+		ctx: ctx, kill: kill,
 	}
 	e.containers[c.ID] = c
 	e.running.Go(func() { _ = c.supervisor.Run(ctx) })
@@ -135,11 +137,11 @@ func (e *Engine) Attach(_ context.Context, id string) (io.ReadWriteCloser, error
 }
 
 // Remove implements orchestrator.Engine.
-func (e *Engine) Remove(_ context.Context, id string) error {
+func (e *Engine) Remove(_ context.Context, name string) error {
 	if err := e.hook(func(h Hooks) func() error { return h.Remove }); err != nil {
 		return err
 	}
-	e.end(id, func(c *container) { delete(e.containers, c.ID) }, "removed")
+	e.end(name, func(c *container) { delete(e.containers, c.ID) }, "removed")
 	return nil
 }
 
@@ -186,23 +188,34 @@ func (e *Engine) Exit(id string) {
 	}, "killed")
 }
 
+// Crash ends the kernel in a container, whatever it does. The supervisor lives on.
+func (e *Engine) Crash(id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if c, ok := e.containers[id]; ok {
+		c.kernel.die("signal: segmentation fault")
+	}
+}
+
 // Open lets all executions pass that wait at a gate, now or later.
 func (e *Engine) Open(gate string) { e.gates.open(gate) }
 
 // Waiting is closed once an execution has reached the gate.
 func (e *Engine) Waiting(gate string) <-chan struct{} { return e.gates.reached(gate) }
 
-func (e *Engine) end(id string, change func(*container), reason string) {
+// end ends a container, named by its id or its name.
+func (e *Engine) end(name string, change func(*container), reason string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	c, ok := e.containers[id]
-	if !ok {
-		return
-	}
-	c.kill()
-	change(c)
-	for events := range e.watchers {
-		events <- orchestrator.ContainerEvent{ID: id, Reason: reason}
+	for _, c := range e.containers {
+		if c.ID != name && c.Name != name {
+			continue
+		}
+		c.kill()
+		change(c)
+		for events := range e.watchers {
+			events <- orchestrator.ContainerEvent{ID: c.ID, Reason: reason}
+		}
 	}
 }
 

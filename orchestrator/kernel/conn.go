@@ -120,8 +120,10 @@ func (c *Conn) Stop(ctx context.Context) error { return c.ask(ctx, Request{Op: O
 func (c *Conn) ask(ctx context.Context, req Request) error {
 	c.control.Lock()
 	defer c.control.Unlock()
+	stop := context.AfterFunc(ctx, func() { c.close(context.Cause(ctx)) }) // also while a write waits
+	defer stop()
 	if err := c.Send(req); err != nil {
-		return err
+		return errors.Join(err, ctx.Err())
 	}
 	select {
 	case ev := <-c.replies:
@@ -131,9 +133,6 @@ func (c *Conn) ask(ctx context.Context, req Request) error {
 		return nil
 	case <-c.done:
 		return fmt.Errorf("wait for the reply to %s: %w", req.Op, c.err)
-	case <-ctx.Done():
-		c.close(ctx.Err())
-		return fmt.Errorf("wait for the reply to %s: %w", req.Op, ctx.Err())
 	}
 }
 

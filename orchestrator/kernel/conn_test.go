@@ -101,6 +101,16 @@ func TestClaim(t *testing.T) {
 		require.ErrorIs(t, conn.Claim(ctx, kernel.Request{}), context.DeadlineExceeded)
 		<-conn.Done() // a late reply could be taken for another's
 	})
+	t.Run("unread", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			conn, _ := dial(t, func(kernel.Event) {})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			began := time.Now()
+			require.ErrorIs(t, conn.Claim(ctx, kernel.Request{}), context.DeadlineExceeded)
+			require.Equal(t, time.Second, time.Since(began))
+		})
+	})
 }
 
 func TestEventsReachTheHandlerInOrder(t *testing.T) {

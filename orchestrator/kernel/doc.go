@@ -41,8 +41,10 @@
 //	{"id":"…","seq":46,"type":"gap","bytes":123456}
 //	{"id":"…","seq":47,"type":"done","ending":"ok","state":"preserved","usage":{"cpu_ms":3,"wall_ms":4}}
 //
-// Executions run one at a time, first come first served; at most QueueLength wait, one more is refused
-// ({"id":"…","type":"refused","name":"queue_full"}). A repeated id never runs twice: it is treated as a resume.
+// Executions run one at a time, first come first served; at most QueueLength wait, with QueueBytes of code, one more is
+// refused ({"id":"…","type":"refused","name":"queue_full"}). A repeated id never runs twice: it is treated as a resume.
+// So is an execute whose after says that events of it have been seen: where the journal has forgotten it since, it is
+// refused as an unknown execution.
 //
 // There is exactly one done for every execute that was not refused, and it is always the execution's last event but
 // for late output: what a left-over process or thread of a finished execution prints carries that execution's id.
@@ -74,7 +76,8 @@
 // # The journal
 //
 // Events go to a journal and from there to whoever is attached. Output and results live in a ring of 8 MiB: what it
-// drops is replaced by a gap. The started, error and done events of the last 64 executions live outside the ring.
+// drops is replaced by a gap. The started, error and done events of the last 128 executions live outside the ring: of all
+// that can run and wait at once, and of as many more. Those that the connection has not read yet stay in any case.
 // A new connection receives the events of an execution after it has sent an execute or a resume for it:
 //
 //	{"op":"resume","id":"01J…","after":41}

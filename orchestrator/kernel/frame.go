@@ -32,6 +32,8 @@ const (
 	Grace = 2 * time.Second
 	// QueueLength is how many executions wait behind the running one; one more is refused.
 	QueueLength = 64
+	// QueueBytes is how many bytes of code wait; an execution that would exceed it is refused.
+	QueueBytes = 16 << 20
 )
 
 // Op names what a Request asks for.
@@ -59,7 +61,7 @@ type Request struct {
 	Env        map[string]string `json:"env,omitempty"`        // claim: for good; execute: for this execution
 	Code       string            `json:"code,omitempty"`       // execute
 	TimeoutMS  int64             `json:"timeout_ms,omitempty"` // execute: the deadline, counted from started; 0 means none
-	After      uint64            `json:"after,omitempty"`      // resume: the last sequence number seen
+	After      uint64            `json:"after,omitempty"`      // resume, repeated execute: the last sequence number seen
 	Seq        uint64            `json:"seq,omitempty"`        // ack: the last sequence number taken
 }
 

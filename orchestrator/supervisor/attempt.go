@@ -82,7 +82,9 @@ func (a *attempt) wait(ctx context.Context, finished <-chan error) error {
 			default:
 			}
 			a.killed = true
-			_ = a.s.kill(ctx) // bury tries again, and tells
+			if err := a.s.kill(ctx); err != nil {
+				return err // bury tries again, and tells; what cannot be killed is the container's removal to end
+			}
 		case <-samples.C:
 			a.peak = max(a.peak, a.s.meter().MemoryBytes)
 		case <-over:

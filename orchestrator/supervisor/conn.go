@@ -140,6 +140,13 @@ func (c *conn) next() []byte {
 	return first.frame
 }
 
+// behind reports whether an execution has events that this connection asked for and has not sent. The caller holds the
+// supervisor's mu.
+func (c *conn) behind(r *record) bool {
+	cur := c.cursors[r.id]
+	return cur != nil && cur.at.seq < r.newest
+}
+
 // subscribe begins to send an execution's events after a sequence number. The caller holds the supervisor's mu.
 func (c *conn) subscribe(id string, after uint64) {
 	if cur := c.cursors[id]; cur != nil {

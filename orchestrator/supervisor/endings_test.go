@@ -113,6 +113,17 @@ func TestLadder(t *testing.T) {
 	}
 }
 
+func TestKernelThatCannotBeKilledIsGivenUp(t *testing.T) {
+	onBench(t, &scripted{execute: stubborn}, Config{}, func(t *testing.T, b *bench) {
+		c := b.claimed(t)
+		b.kernel.failKills(errors.New("3 are left"))
+		c.send(kernel.Request{Op: kernel.OpExecute, ID: "1", TimeoutMS: 1000})
+		require.Contains(t, c.ends("1", kernel.EndingTimeout, kernel.StateLost).Value, "3 are left")
+		require.Equal(t, kernel.TypeExited, c.next().Type, "so that the container is replaced")
+		b.kernel.failKills(nil)
+	})
+}
+
 func TestInterrupt(t *testing.T) {
 	t.Run("takes a queued execution out", func(t *testing.T) {
 		onBench(t, &scripted{execute: untilInterrupted}, Config{}, func(t *testing.T, b *bench) {

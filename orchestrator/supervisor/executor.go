@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -131,13 +132,14 @@ func (s *Supervisor) bury(ctx context.Context, d death) {
 func (s *Supervisor) inquest(ctx context.Context, d *death) string {
 	exitedItself := d.err == nil || errors.Is(d.err, ErrExited)
 	if err := s.kill(ctx); err != nil {
-		d.err = errors.Join(d.err, err)
+		d.ending = cmp.Or(d.ending, kernel.EndingCrashed)
+		return fmt.Sprintf("given up: %v", err)
 	}
 	var exit Exit
 	select {
 	case <-s.adapter.Exited():
 		exit = s.adapter.Exit()
-	case <-time.After(AnswerTimeout): // it cannot be killed; what is left to do is to say so
+	case <-time.After(AnswerTimeout): // its processes are gone, but not its adapter
 	}
 	switch {
 	case d.ending == kernel.EndingTimeout:

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"sort"
 
 	"cubby/orchestrator/kernel"
@@ -12,8 +13,9 @@ import (
 const (
 	// JournalSize is how many bytes of output and results a journal keeps, over all executions.
 	JournalSize = 8 << 20
-	// journalExecutions is how many finished executions a journal remembers.
-	journalExecutions = 64
+	// journalExecutions is how many finished executions a journal remembers: more than can end while nobody is attached.
+	// One that was forgotten then would be run again when it is repeated.
+	journalExecutions = 2 * kernel.QueueLength
 	// entryOverhead is what an entry costs in memory beside its frame. Without it, a million events of one byte
 	// would take many times JournalSize.
 	entryOverhead = 128
@@ -29,9 +31,10 @@ type journal struct {
 	size     int // of all entries in the ring
 	seq      uint64
 	records  map[string]*record
-	opened   []*record // in the order of opening
-	finished []*record // oldest first
-	ring     []*record // whose oldest entry is the next to be dropped, oldest first
+	opened   []*record          // in the order of opening
+	finished []*record          // oldest first
+	wanted   func(*record) bool // a finished execution is still being read, so that it must not be forgotten
+	ring     []*record          // whose oldest entry is the next to be dropped, oldest first
 }
 
 // record is what the journal holds of one execution.
@@ -70,7 +73,7 @@ type position struct {
 
 // newJournal returns a journal whose ring holds limit bytes.
 func newJournal(limit int) *journal {
-	return &journal{limit: limit, records: map[string]*record{}}
+	return &journal{limit: limit, records: map[string]*record{}, wanted: func(*record) bool { return false }}
 }
 
 // open begins the record of an execution, which the journal must not know yet.
@@ -164,23 +167,20 @@ func (r *record) keptBetween(low, high uint64) bool {
 	return false
 }
 
-// finish remembers that an execution is over, and forgets the oldest one when there are too many. What it has in the
-// ring stays there, unread, until its turn to be dropped comes.
+// finish remembers that an execution is over, and forgets the oldest ones when there are too many. What they have in
+// the ring stays there, unread, until its turn to be dropped comes.
 func (j *journal) finish(r *record) {
 	j.finished = append(j.finished, r)
-	if len(j.finished) <= journalExecutions {
-		return
-	}
-	oldest := j.finished[0]
-	j.finished[0] = nil
-	j.finished = j.finished[1:]
-	delete(j.records, oldest.id)
-	for i, opened := range j.opened {
-		if opened == oldest {
-			j.opened = append(j.opened[:i:i], j.opened[i+1:]...)
-			break
+	excess := len(j.finished) - journalExecutions
+	j.finished = slices.DeleteFunc(j.finished, func(old *record) bool {
+		if excess <= 0 || j.wanted(old) {
+			return false
 		}
-	}
+		excess--
+		delete(j.records, old.id)
+		return true
+	})
+	j.opened = slices.DeleteFunc(j.opened, func(old *record) bool { return j.records[old.id] != old })
 }
 
 // seek returns the position of a reader who has seen an execution's events up to a sequence number.

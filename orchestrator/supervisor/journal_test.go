@@ -148,9 +148,9 @@ func TestJournal(t *testing.T) {
 			j.append(lifecycle(id, kernel.TypeDone))
 		}
 		require.Len(t, j.status(), journalExecutions)
-		require.Equal(t, kernel.ExecutionStatus{ID: "191", Seq: 576, State: kernel.ExecutionDone}, j.status()[63])
-		require.False(t, j.knows("127"))
-		require.Equal(t, []string{"started 385 0", "gap 386 1000", "done 387 0"}, read(t, j, "128", 0))
+		require.Equal(t, kernel.ExecutionStatus{ID: "383", Seq: 1152, State: kernel.ExecutionDone}, j.status()[127])
+		require.False(t, j.knows("255"))
+		require.Equal(t, []string{"started 769 0", "gap 770 1000", "done 771 0"}, read(t, j, "256", 0))
 		require.LessOrEqual(t, j.size, j.limit)
 	})
 	t.Run("late output of a forgotten execution is dropped", func(t *testing.T) {

@@ -217,13 +217,16 @@ func (n *native) Execute(ctx context.Context, run Run, sink Sink) error {
 		req := driverRequest{Op: "execute", ID: run.ID, Code: run.Code, Env: run.Env}
 		return errors.Join(n.channel.send(req, stdout, stderr), stdout.Close(), stderr.Close())
 	}
+	n.mu.Lock()
+	dead := n.process.exited
+	n.mu.Unlock()
 	err = n.await(ctx, "execute", send, func(frame driverFrame) bool {
 		switch frame.Type {
 		case driverStarted:
 			sink.Event(kernel.Event{Type: kernel.TypeStarted, Count: frame.Count})
 		case driverResult:
 			outs.drain()
-			sink.Ready(frame.size, n.exited)
+			sink.Ready(frame.size, dead) // not n.exited, which waits for this
 			sink.Event(kernel.Event{Type: kernel.TypeResult, Data: frame.Data, Main: frame.Main})
 		case driverError:
 			outs.drain()

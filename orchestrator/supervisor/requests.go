@@ -112,7 +112,13 @@ func (s *Supervisor) handleExecute(c *conn, req kernel.Request) {
 		return
 	}
 	err := checkEnv(req.Env)
+	room := kernel.QueueLength - len(s.queue)
+	if s.running == nil {
+		room++ // the first in the queue is about to run
+	}
 	switch {
+	case req.After > 0:
+		c.reply(refusal(req.ID, kernel.RefusedUnknown, "the execution is forgotten, and never runs twice"))
 	case req.ID == "" || req.TimeoutMS < 0:
 		c.reply(refusal(req.ID, kernel.RefusedRequest, "an execute needs an id and no negative timeout"))
 	case err != nil:
@@ -121,7 +127,7 @@ func (s *Supervisor) handleExecute(c *conn, req kernel.Request) {
 		c.reply(refusal(req.ID, kernel.RefusedDead, s.epitaph()))
 	case s.claim == nil:
 		c.reply(refusal(req.ID, kernel.RefusedUnclaimed, "the container is not claimed"))
-	case len(s.queue) >= kernel.QueueLength || s.queued+len(req.Code) > maxQueuedCode:
+	case room <= 0 || s.queued+len(req.Code) > kernel.QueueBytes:
 		c.reply(refusal(req.ID, kernel.RefusedQueueFull,
 			fmt.Sprintf("%d executions with %d bytes of code wait already", len(s.queue), s.queued)))
 	default:

@@ -22,6 +22,7 @@ type scripted struct {
 	pingErr  error
 
 	mu          sync.Mutex
+	killErr     error
 	runs        []string
 	pings       int
 	kills       int
@@ -77,7 +78,11 @@ func (k *scripted) Interrupt() error {
 func (k *scripted) Kill(context.Context) error {
 	k.mu.Lock()
 	k.kills++
+	err := k.killErr
 	k.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	k.die(Exit{Value: "signal: killed"})
 	return nil
 }
@@ -88,6 +93,13 @@ func (k *scripted) Exit() Exit              { return k.exit }
 // die ends the kernel.
 func (k *scripted) die(exit Exit) {
 	k.once.Do(func() { k.exit = exit; close(k.exited) })
+}
+
+// failKills has the kernel survive a Kill, which fails with err; nil: no longer.
+func (k *scripted) failKills(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.killErr = err
 }
 
 // counts returns how many pings and interrupts came.

@@ -23,9 +23,6 @@ const (
 	killTimeout = 10 * time.Second
 )
 
-// maxQueuedCode is how many bytes of code wait in the queue; PID 1 must stay small.
-const maxQueuedCode = 16 << 20
-
 // sampleEvery is how often the memory of the container is read while an execution runs.
 const sampleEvery = 100 * time.Millisecond
 
@@ -67,11 +64,13 @@ func New(cfg Config) *Supervisor {
 	if meter == nil {
 		meter = func() Sample { return Sample{} }
 	}
-	return &Supervisor{
+	s := &Supervisor{
 		adapter: cfg.Adapter, language: cfg.Language, meter: meter,
 		boot: rand.Text(), booted: make(chan struct{}), wake: make(chan struct{}, 1),
 		journal: newJournal(JournalSize), attached: make(chan struct{}),
 	}
+	s.journal.wanted = func(r *record) bool { return s.conn != nil && s.conn.behind(r) }
+	return s
 }
 
 // Serve accepts connections until ctx ends or the listener fails, and waits for them to end. It closes the listener.

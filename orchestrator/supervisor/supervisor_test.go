@@ -227,18 +227,6 @@ func TestExecute(t *testing.T) {
 			require.Equal(t, []string{"3", string(kernel.RefusedQueueFull)}, pair(c.next()))
 		})
 	})
-	t.Run("repeated id is a resume", func(t *testing.T) {
-		onBench(t, &scripted{}, Config{}, func(t *testing.T, b *bench) {
-			c := b.claimed(t)
-			c.execute("1", "once")
-			first := c.ends("1", kernel.EndingOK, kernel.StatePreserved)
-			c.execute("1", "twice")
-			again, text := c.done()
-			require.Equal(t, "once", text)
-			require.Equal(t, first, again)
-			require.Equal(t, []string{"once"}, b.kernel.runs)
-		})
-	})
 	t.Run("late output carries its own execution's id", func(t *testing.T) {
 		var late Sink
 		k := &scripted{execute: func(k *scripted, run Run, sink Sink) error {

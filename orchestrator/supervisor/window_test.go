@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"crypto/rand"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -86,6 +87,34 @@ func TestWindow(t *testing.T) {
 			}
 			require.Positive(t, missing)
 			require.EqualValues(t, many*kernel.MaxText, int64(size)+missing)
+		})
+	})
+	t.Run("done is kept for a reader that is slow, whatever runs meanwhile", func(t *testing.T) {
+		var printed atomic.Int64
+		k := &scripted{execute: func(k *scripted, run Run, sink Sink) error {
+			if run.ID == "slow" {
+				return printer(many, &printed)(k, run, sink)
+			}
+			return echo(k, run, sink)
+		}}
+		onBench(t, k, Config{}, func(t *testing.T, b *bench) {
+			c := b.claimed(t)
+			c.execute("slow", "")
+			last := uint64(0)
+			for size := 0; size < kernel.Window; {
+				ev := c.next()
+				size, last = size+len(ev.Text), ev.Seq
+			}
+			for range 2 * journalExecutions {
+				c.execute(rand.Text(), "")
+				c.done()
+			}
+			for ev := (kernel.Event{ID: "slow", Seq: last}); ev.Type != kernel.TypeDone; ev = c.next() {
+				c.send(kernel.Request{Op: kernel.OpAck, ID: "slow", Seq: ev.Seq})
+			}
+			c.execute("one more", "")
+			c.done()
+			require.Len(t, b.dial(t).hello.Executions, journalExecutions, "read to its end, it is forgotten")
 		})
 	})
 	t.Run("kernel does not wait when nobody is attached", func(t *testing.T) {

@@ -1,0 +1,98 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
+	"github.com/hashicorp/go-multierror"
+
+	"cubby/orchestrator"
+)
+
+// RemoveUnusedImages removes the images that cubby made and that no container uses, whoever made the container; an image
+// on which a used one is built counts as used. It goes on after an error, and returns them all.
+func (e *Engine) RemoveUnusedImages(ctx context.Context) (int, error) {
+	containers, err := e.api.ContainerList(ctx, container.ListOptions{All: true})
+	if err != nil {
+		return 0, fmt.Errorf("list containers: %w", e.kind(ctx, err))
+	}
+	used := layers{}
+	for _, c := range containers {
+		if _, known := used[c.ImageID]; known {
+			continue
+		}
+		if used[c.ImageID], err = e.layersOf(ctx, c.ImageID); err != nil {
+			return 0, err
+		}
+	}
+	return e.removeImages(ctx, used)
+}
+
+// layers are the layers of images, by the images' digests.
+type layers map[string][]string
+
+// needs reports whether an image is one of these, or the beginning of one.
+func (l layers) needs(digest string, of []string) bool {
+	if _, ok := l[digest]; ok {
+		return true
+	}
+	for _, longer := range l {
+		if len(of) > 0 && len(longer) >= len(of) && slices.Equal(longer[:len(of)], of) {
+			return true
+		}
+	}
+	return false
+}
+
+// layersOf returns the layers of an image; none of one that has gone.
+func (e *Engine) layersOf(ctx context.Context, digest string) ([]string, error) {
+	found, err := e.inspectImage(ctx, digest)
+	if err != nil && !errors.Is(err, orchestrator.ErrImageMissing) {
+		return nil, err
+	}
+	return found.RootFS.Layers, nil
+}
+
+// removeImages removes the images that cubby made, but for those that the used ones need, and returns how many.
+func (e *Engine) removeImages(ctx context.Context, used layers) (int, error) {
+	found, err := e.api.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("label", LabelImage))})
+	if err != nil {
+		return 0, fmt.Errorf("list images: %w", e.kind(ctx, err))
+	}
+	removed := 0
+	var failed *multierror.Error
+	for _, summary := range found {
+		of, err := e.layersOf(ctx, summary.ID)
+		if err == nil {
+			if used.needs(summary.ID, of) {
+				continue
+			}
+			err = e.removeTags(ctx, summary)
+		}
+		if err != nil {
+			failed = multierror.Append(failed, err)
+			continue
+		}
+		removed++
+	}
+	return removed, failed.ErrorOrNil()
+}
+
+// removeTags removes an image by its tags: a tag goes even while another image is built on it, and an image without
+// tags goes with the last that is.
+func (e *Engine) removeTags(ctx context.Context, summary image.Summary) error {
+	refs := slices.DeleteFunc(summary.RepoTags, func(tag string) bool { return tag == untagged })
+	if len(refs) == 0 {
+		refs = []string{summary.ID}
+	}
+	var errs []error
+	for _, ref := range refs {
+		errs = append(errs, e.RemoveImage(ctx, ref))
+	}
+	return errors.Join(errs...)
+}
