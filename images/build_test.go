@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -225,92 +224,3 @@ func TestBuildFails(t *testing.T) {
 		require.ErrorContains(t, err, "docker image prune --filter label=cubby.stage")
 	})
 }
-
-func TestBase(t *testing.T) {
-	t.Run("one that the engine has is taken without asking a registry", func(t *testing.T) {
-		for _, ref := range []string{publicBase, ownBase()} {
-			b := newBench()
-			b.engine.add(ref)
-			got, err := b.findBase(t.Context(), "amd64")
-			require.NoError(t, err)
-			require.Equal(t, ref, got)
-			require.Empty(t, b.engine.calls)
-		}
-	})
-	t.Run("without a registry it is made here, under our own name", func(t *testing.T) {
-		b := newBench()
-		b.engine.pull = offline
-		got, err := b.findBase(t.Context(), "x86_64")
-		require.NoError(t, err)
-		require.Regexp(t, `^cubby-base:trixie-[0-9a-f]{12}$`, got)
-		require.Equal(t, []string{"pull debian:trixie-slim", "import " + got}, b.engine.calls)
-		require.Contains(t, b.out.String(), "no registry answers (no such host); making cubby-base:trixie-")
-	})
-	t.Run("one that was asked for is pulled, and nothing takes its place", func(t *testing.T) {
-		b := newBench()
-		b.options.Base = "mirror.example/debian:trixie"
-		got, err := b.findBase(t.Context(), "amd64")
-		require.NoError(t, err)
-		require.Equal(t, b.options.Base, got)
-
-		b = newBench()
-		b.options.Base, b.engine.pull = "mirror.example/debian:trixie", offline
-		_, err = b.findBase(t.Context(), "amd64")
-		require.ErrorIs(t, err, errDown)
-		require.ErrorContains(t, err, "mirror.example/debian:trixie")
-		require.Equal(t, []string{"pull mirror.example/debian:trixie"}, b.engine.calls)
-	})
-	t.Run("a bootstrap that fails leaves no image", func(t *testing.T) {
-		b := newBench()
-		b.engine.pull = offline
-		b.bootstrap = func(context.Context, string, io.Writer) (io.ReadCloser, error) {
-			return io.NopCloser(io.MultiReader(strings.NewReader("half"), brokenReader{})), nil
-		}
-		_, err := b.findBase(t.Context(), "amd64")
-		require.ErrorIs(t, err, errDown)
-		require.Empty(t, b.engine.images)
-	})
-	t.Run("a silent registry is given up", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			b := newBench()
-			b.engine.pull = func(ctx context.Context, _ io.Writer) error {
-				<-ctx.Done()
-				return ctx.Err()
-			}
-			_, err := b.findBase(t.Context(), "amd64")
-			require.NoError(t, err)
-			require.Contains(t, b.out.String(), "no answer from the registry for 20s")
-		})
-	})
-	t.Run("a slow registry is waited for", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			b := newBench()
-			b.engine.pull = func(ctx context.Context, progress io.Writer) error {
-				for range 10 {
-					time.Sleep(b.patience - time.Second)
-					fmt.Fprintln(progress, "Downloading")
-				}
-				return ctx.Err()
-			}
-			got, err := b.findBase(t.Context(), "amd64")
-			require.NoError(t, err)
-			require.Equal(t, publicBase, got)
-		})
-	})
-	t.Run("a cancelled pull is no reason to make one here", func(t *testing.T) {
-		b := newBench()
-		ctx, cancel := context.WithCancel(t.Context())
-		b.engine.pull = func(ctx context.Context, _ io.Writer) error {
-			cancel()
-			return ctx.Err()
-		}
-		_, err := b.findBase(ctx, "amd64")
-		require.ErrorIs(t, err, context.Canceled)
-		require.Equal(t, []string{"pull debian:trixie-slim"}, b.engine.calls)
-	})
-}
-
-// brokenReader fails.
-type brokenReader struct{}
-
-func (brokenReader) Read([]byte) (int, error) { return 0, errDown }
