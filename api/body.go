@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"net/http"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -46,7 +46,9 @@ func readObject(w http.ResponseWriter, r *http.Request) (*object, error) {
 	if answer, ok := w.(*response); ok {
 		w = answer.ResponseWriter // net/http closes the connection of one that sends too much
 	}
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var raw bytes.Buffer
+	raw.Grow(int(max(r.ContentLength, 0)) + bytes.MinRead) // so that it is not copied as it grows
+	_, err := raw.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
@@ -56,7 +58,7 @@ func readObject(w http.ResponseWriter, r *http.Request) (*object, error) {
 	case err != nil:
 		return nil, &refusal{http.StatusBadRequest, "the body could not be read to its end"}
 	}
-	return parseObject(raw)
+	return parseObject(raw.Bytes())
 }
 
 func tooLarge() error {
@@ -64,9 +66,8 @@ func tooLarge() error {
 }
 
 func parseObject(raw []byte) (*object, error) {
-	var valid json.RawMessage
 	var syntax *json.SyntaxError
-	err := json.Unmarshal(raw, &valid)
+	err := json.Unmarshal(raw, new(unread))
 	switch {
 	case len(bytes.TrimSpace(raw)) == 0:
 		return nil, &bodyError{[]wire.Detail{{Type: "missing", Loc: []any{"body"}, Msg: "Field required"}}}
@@ -94,7 +95,14 @@ func notJSON(offset int64, why string) error {
 	}}}
 }
 
-// membersOf splits a valid JSON object. A name that comes twice is an error: two readers of it could see two things.
+// unread takes any JSON value without a copy of it.
+type unread struct{}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (*unread) UnmarshalJSON([]byte) error { return nil }
+
+// membersOf splits a valid JSON object; the values are parts of it. A name that comes twice is an error: two readers of
+// it could see two things.
 func membersOf(raw json.RawMessage) (map[string]json.RawMessage, error) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	if _, err := dec.Token(); err != nil {
@@ -106,10 +114,11 @@ func membersOf(raw json.RawMessage) (map[string]json.RawMessage, error) {
 		if err != nil {
 			return nil, err
 		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
+		begin := dec.InputOffset()
+		if err := dec.Decode(new(unread)); err != nil {
 			return nil, err
 		}
+		value := bytes.TrimLeft(raw[begin:dec.InputOffset()], ": \t\r\n")
 		key := name.(string) // the grammar of JSON
 		if _, twice := members[key]; twice {
 			return nil, fmt.Errorf("member %.64q comes twice", key)
@@ -202,7 +211,7 @@ func (o *object) string(raw json.RawMessage, loc ...any) string {
 		o.detail = append(o.detail, fault(raw, "string_type", "Input should be a valid string", loc...))
 		return ""
 	}
-	if bytes.ContainsRune([]byte(*text), utf8.RuneError) && hasLoneSurrogate(raw) { // which Go has replaced
+	if strings.ContainsRune(*text, utf8.RuneError) && hasLoneSurrogate(raw) { // which Go has replaced
 		o.detail = append(o.detail, fault(raw, "string_unicode",
 			"Input should be a valid string, unable to parse raw data as a unicode string", loc...))
 	}

@@ -34,14 +34,8 @@ func openAPI(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (s *Server) create(w http.ResponseWriter, r *http.Request) error {
-	body, err := readObject(w, r)
+	req, err := s.readCreate(w, r)
 	if err != nil {
-		return err
-	}
-	req := orchestrator.CreateRequest{
-		Language: body.optionalText("language"), Cwd: body.optionalText("cwd"), Env: body.texts("env_vars"),
-	}
-	if err := body.err(); err != nil {
 		return err
 	}
 	cc, err := s.Contexts.Create(r.Context(), req)
@@ -57,6 +51,23 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) error {
 		s.discard(r.Context(), cc.ID)
 	}
 	return err
+}
+
+// readCreate reads the body of a create.
+func (s *Server) readCreate(w http.ResponseWriter, r *http.Request) (req orchestrator.CreateRequest, err error) {
+	leave, err := s.bodies.enter(r)
+	if err != nil {
+		return req, err
+	}
+	defer leave()
+	body, err := readObject(w, r)
+	if err != nil {
+		return req, err
+	}
+	req = orchestrator.CreateRequest{
+		Language: body.optionalText("language"), Cwd: body.optionalText("cwd"), Env: body.texts("env_vars"),
+	}
+	return req, body.err()
 }
 
 // discard removes a context whose client left before it learnt of it.

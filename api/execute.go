@@ -13,7 +13,7 @@ import (
 )
 
 func (s *Server) execute(w http.ResponseWriter, r *http.Request) error {
-	req, stay, err := readExecute(w, r)
+	req, stay, err := s.readExecute(w, r)
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,12 @@ func (s *Server) execute(w http.ResponseWriter, r *http.Request) error {
 }
 
 // readExecute reads the body of an execute. stay says that the execution goes on when its client leaves.
-func readExecute(w http.ResponseWriter, r *http.Request) (req orchestrator.ExecuteRequest, stay bool, err error) {
+func (s *Server) readExecute(w http.ResponseWriter, r *http.Request) (req orchestrator.ExecuteRequest, stay bool, err error) {
+	leave, err := s.bodies.enter(r)
+	if err != nil {
+		return req, false, err
+	}
+	defer leave()
 	body, err := readObject(w, r)
 	if err != nil {
 		return req, false, err
@@ -64,8 +69,7 @@ func readExecute(w http.ResponseWriter, r *http.Request) (req orchestrator.Execu
 }
 
 // readOn takes the place of a client that has left, to the end of its execution, which is interrupted unless it is to
-// stay: a supervisor holds a done back behind output that nobody takes, and the context would be busy for ever. An
-// execution that the server's own end has cut off is the next server's.
+// stay. An execution that the server's own end has cut off is the next server's.
 func (s *Server) readOn(e *orchestrator.Execution, stay bool) {
 	if s.running.Err() != nil {
 		return
@@ -73,11 +77,7 @@ func (s *Server) readOn(e *orchestrator.Execution, stay bool) {
 	if !stay {
 		e.Interrupt()
 	}
-	for {
-		if _, err := e.Next(s.running); err != nil {
-			return
-		}
-	}
+	e.Discard(s.running)
 }
 
 // stream sends an execution's events as lines until its end. The error says that the client does not get them all.

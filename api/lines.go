@@ -6,11 +6,21 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"cubby/api/wire"
 	"cubby/orchestrator/kernel"
+)
+
+// Limits of the values of results, which user code chooses: Python's parser takes a depth of 1000 and integers of 4300
+// digits, and others less. What exceeds them is left out of its result.
+const (
+	maxDepth  = 200
+	maxDigits = 4000
+	maxExtra  = 64 // types that have no key of their own
 )
 
 // lineWriter writes lines through a buffer.
@@ -149,18 +159,21 @@ func result(ev kernel.Event) wire.Result {
 		"application/javascript": &r.JavaScript,
 	}
 	values := map[string]*json.RawMessage{"application/json": &r.JSON, "e2b/data": &r.Data, "e2b/chart": &r.Chart}
-	for mime, value := range ev.Data {
+	for _, mime := range slices.Sorted(maps.Keys(ev.Data)) {
+		value := ev.Data[mime]
 		isNull := bytes.Equal(value, []byte("null"))
 		if key, ok := texts[mime]; ok {
 			if !isNull {
 				text := textOf(value)
 				*key = &text
 			}
+		} else if !isReadable(value) {
+			continue
 		} else if key, ok := values[mime]; ok {
 			if !isNull {
 				*key = value
 			}
-		} else {
+		} else if len(r.Extra) < maxExtra {
 			r.Extra[mime] = value
 		}
 	}
@@ -169,6 +182,36 @@ func result(ev kernel.Event) wire.Result {
 		r.Text = &text
 	}
 	return r
+}
+
+// isReadable reports whether every client's parser takes a JSON value.
+func isReadable(value json.RawMessage) bool {
+	depth, digits := 0, 0
+	for i := 0; i < len(value); i++ {
+		switch c := value[i]; {
+		case c >= '0' && c <= '9':
+			digits++
+			if digits > maxDigits {
+				return false
+			}
+			continue
+		case c == '"':
+			for i++; i < len(value) && value[i] != '"'; i++ {
+				if value[i] == '\\' {
+					i++
+				}
+			}
+		case c == '[', c == '{':
+			depth++
+			if depth > maxDepth {
+				return false
+			}
+		case c == ']', c == '}':
+			depth--
+		}
+		digits = 0
+	}
+	return true
 }
 
 // textOf returns a string, a list of strings as Jupyter has them, or whatever else it is as JSON.

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -96,6 +97,43 @@ func TestEndings(t *testing.T) {
 		_, own := new(translation).errorOf(kernel.Event{Ending: ending})
 		require.False(t, own, ending)
 	}
+}
+
+func TestResultsThatParsersRefuseAreLeftOut(t *testing.T) {
+	nested := func(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
+	for name, tc := range map[string]struct {
+		value string
+		kept  bool
+	}{
+		"deep":                       {nested(maxDepth), true},
+		"too deep":                   {nested(maxDepth + 1), false},
+		"objects, too deep":          {strings.Repeat(`{"a":`, maxDepth+1) + "1" + strings.Repeat("}", maxDepth+1), false},
+		"wide":                       {"[" + strings.Repeat("[],", maxDepth) + "1]", true},
+		"a long number":              {strings.Repeat("1", maxDigits), true},
+		"too long a number":          {"[1,-" + strings.Repeat("1", maxDigits+1) + "]", false},
+		"many numbers":               {"[" + strings.Repeat("1,", maxDigits) + "1]", true},
+		"a string of both":           {`"` + strings.Repeat("[", maxDepth+1) + `\"` + strings.Repeat("1", maxDigits+1) + `"`, true},
+		"a string and then brackets": {`["\\",` + nested(maxDepth) + "]", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := result(kernel.Event{Data: map[string]json.RawMessage{
+				"text/plain": json.RawMessage(`"text"`), "application/json": json.RawMessage(tc.value), "x/y": json.RawMessage(tc.value),
+			}})
+			require.Equal(t, "text", *r.Text)
+			require.Equal(t, tc.kept, r.JSON != nil)
+			require.Equal(t, tc.kept, r.Extra["x/y"] != nil)
+		})
+	}
+	t.Run("types beyond a number", func(t *testing.T) {
+		data := map[string]json.RawMessage{"text/plain": json.RawMessage(`"text"`)}
+		for i := range 2 * maxExtra {
+			data[fmt.Sprintf("x/%03d", i)] = json.RawMessage(`1`)
+		}
+		r := result(kernel.Event{Data: data})
+		require.Equal(t, "text", *r.Text)
+		require.Len(t, r.Extra, maxExtra)
+		require.Contains(t, r.Extra, "x/000")
+	})
 }
 
 func TestTimestamps(t *testing.T) {

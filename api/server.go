@@ -52,8 +52,9 @@ type Config struct {
 // Server is the API as an http.Handler. HTTPServer puts it behind a listener.
 type Server struct {
 	Config
-	log *slog.Logger
-	mux *http.ServeMux
+	log    *slog.Logger
+	mux    *http.ServeMux
+	bodies *bodies
 
 	// running ends when the server itself goes down, which is not a client's leaving. stop ends it.
 	running context.Context //nolint:containedctx // it is the server's own life, not a request's
@@ -69,7 +70,7 @@ type endpoint struct {
 
 // New returns a Server. It starts nothing.
 func New(cfg Config) *Server {
-	s := &Server{Config: cfg, log: cfg.Logger, mux: http.NewServeMux()}
+	s := &Server{Config: cfg, log: cfg.Logger, mux: http.NewServeMux(), bodies: newBodies()}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -79,7 +80,7 @@ func New(cfg Config) *Server {
 	if s.WriteTimeout == 0 {
 		s.WriteTimeout = DefaultWriteTimeout
 	}
-	s.running, s.stop = context.WithCancel(context.Background()) //nolint:forbidigo,gosec // see the field; HTTPServer has stop called
+	s.running, s.stop = context.WithCancel(context.Background()) //nolint:forbidigo // see the field; HTTPServer has stop called
 	methods := map[string][]string{}
 	for _, e := range s.endpoints() {
 		s.mux.Handle(e.route.Pattern(), s.handler(e))

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -14,53 +13,6 @@ import (
 	"cubby/orchestrator/kernel"
 	"cubby/orchestrator/store"
 )
-
-// parallelAdoptions is how many containers are looked into at once.
-const parallelAdoptions = 8
-
-// claimant is a container that runs and says which context it serves.
-type claimant struct {
-	Container
-	conn   *kernel.Conn
-	events *relay
-}
-
-// relay is the handler of a connection whose session is not known yet. What arrives before is that the kernel has died
-// since the hello; a supervisor sends an execution's events only to a connection that asked for them.
-type relay struct {
-	mu    sync.Mutex
-	to    func(Event)
-	early []Event
-}
-
-func (r *relay) handle(ev Event) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.to == nil {
-		r.early = append(r.early, ev)
-		return
-	}
-	r.to(ev)
-}
-
-// pass hands over what has come and what will.
-func (r *relay) pass(to func(Event)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.to = to
-	for _, ev := range r.early {
-		to(ev)
-	}
-	r.early = nil
-}
-
-// dismiss closes the connections of containers that serve no context any more, and removes them.
-func (m *Manager) dismiss(claimants []claimant) {
-	for _, c := range claimants {
-		_ = c.conn.Close()
-		m.removeLater(c.ID)
-	}
-}
 
 // Adopt takes over what an earlier server has left: contexts whose containers live go on with their variables, those
 // whose containers are gone are listed as lost, unfinished creations and removals are cleaned up. It is called once,
@@ -97,45 +49,20 @@ func (m *Manager) Adopt(ctx context.Context) error {
 			group.Go(func() error { return m.adoptUnknown(ctx, id, found) })
 		}
 	}
-	return group.Wait().ErrorOrNil()
+	err = group.Wait().ErrorOrNil()
+	m.logAdopted()
+	return err
 }
 
-// interview asks every container that runs which context it serves, and returns the answers by context.
-func (m *Manager) interview(ctx context.Context, containers []Container) map[string][]claimant {
-	var (
-		mu     sync.Mutex
-		claims = map[string][]claimant{}
-		places = make(chan struct{}, parallelAdoptions)
-		asking sync.WaitGroup
-	)
-	for _, c := range containers {
-		if c.State != ContainerRunning || c.Finished {
-			continue
-		}
-		asking.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			attaching, cancel := context.WithTimeout(ctx, attachPatience)
-			defer cancel()
-			events := &relay{}
-			conn, err := connect(attaching, m.Engine, c.ID, events.handle)
-			if err != nil {
-				m.log.Warn("container does not answer", "container", c.Name, "error", err)
-				return
-			}
-			hello := conn.Hello()
-			if !hello.Claimed || hello.Meta["instance"] != m.Store.Instance() {
-				_ = conn.Close()
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			id := hello.Meta["id"]
-			claims[id] = append(claims[id], claimant{Container: c, conn: conn, events: events})
-		})
+// logAdopted says what this server begins with.
+func (m *Manager) logAdopted() {
+	states := map[State]int{}
+	for _, s := range m.all() {
+		states[s.describe().State]++
 	}
-	asking.Wait()
-	return claims
+	if len(states) > 0 {
+		m.log.Info("contexts taken over", "states", states)
+	}
 }
 
 // settle brings one record and what the engine holds together again.
@@ -157,12 +84,12 @@ func (m *Manager) settle(ctx context.Context, r store.Context, byName map[string
 	defer s.unlock()
 	m.list(s)
 	if best != nil {
-		return s.resume(*best)
+		return s.resume(ctx, *best)
 	}
 	c, there := byName[r.Container.Name]
 	switch {
 	case there && !c.Finished && c.State != ContainerExited: // it did not answer yet, or is paused
-		s.runsIn(c)
+		s.runsIn(ctx, c)
 		m.inBackground(func(ctx context.Context) { s.reach(ctx, nil) })
 		return nil
 	case r.Failed != "":
@@ -174,7 +101,7 @@ func (m *Manager) settle(ctx context.Context, r store.Context, byName map[string
 		return nil
 	}
 	s.container = c.ID
-	return s.lose(cmp.Or(c.Reason, "its container was removed while no server ran"))
+	return s.lose(cmp.Or(c.fate(), "its container was removed while no server ran"))
 }
 
 // finishUnready ends a creation that was never acknowledged, or a removal. One that the engine refuses keeps nobody
@@ -192,25 +119,8 @@ func (m *Manager) finishUnready(ctx context.Context, r store.Context) {
 	}
 }
 
-// highest returns the claimant of the highest generation, and the others.
-func highest(found []claimant) (best *claimant, rest []claimant) {
-	for _, c := range found {
-		switch {
-		case best == nil:
-			best = &c
-		case c.generation() > best.generation():
-			rest, best = append(rest, *best), &c
-		default:
-			rest = append(rest, c)
-		}
-	}
-	return best, rest
-}
-
-func (c claimant) generation() int { return c.conn.Hello().Generation }
-
 // resume takes over a container that lives. The caller holds the lifecycle lock.
-func (s *session) resume(c claimant) error {
+func (s *session) resume(ctx context.Context, c claimant) error {
 	err := s.put(func(r *store.Context) {
 		if r.Next != nil && r.Next.Name == c.Name {
 			r.Container = *r.Next
@@ -223,17 +133,21 @@ func (s *session) resume(c claimant) error {
 	if err != nil {
 		return errors.Join(err, c.conn.Close())
 	}
-	s.runsIn(c.Container)
+	s.runsIn(ctx, c.Container)
 	c.events.pass(s.handler(s.record.Container))
 	s.takeOver(c.conn, s.record.Container)
 	return nil
 }
 
 // runsIn makes a container the session's; executions that arrive before there is a connection wait for it.
-func (s *session) runsIn(c Container) {
+func (s *session) runsIn(ctx context.Context, c Container) {
+	image := Image{ID: c.Image}
+	if current, err := s.m.Images.Image(ctx, s.record.Language); err == nil && current.ID == c.Image {
+		image.Tag = current.Tag // an image that is not current has none
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.container, s.image = c.ID, Image{ID: c.Image}
+	s.container, s.image = c.ID, image
 	s.setState(StateReady)
 }
 
@@ -248,19 +162,13 @@ func (s *session) adoptExecutions(hello kernel.Event) {
 			continue
 		}
 		r := s.newRunning(kernel.Request{Op: kernel.OpResume, ID: known.ID, After: known.Seq})
-		r.adopted = true
+		r.unheard = true // before its first event
 		adopted = append(adopted, r)
 	}
 	s.executions = append(adopted, s.executions...)
 	s.mu.Unlock()
 	for _, r := range adopted {
-		s.m.inBackground(func(ctx context.Context) {
-			for {
-				if _, err := r.Next(ctx); err != nil {
-					return
-				}
-			}
-		})
+		s.m.inBackground(r.Discard)
 	}
 }
 
@@ -283,7 +191,7 @@ func (m *Manager) adoptUnknown(ctx context.Context, id string, found []claimant)
 	defer s.unlock()
 	m.list(s)
 	m.log.Info("container adopted that no record knew", "context", id, "container", best.Name)
-	return s.resume(*best)
+	return s.resume(ctx, *best)
 }
 
 // list makes a session known.

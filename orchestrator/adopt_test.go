@@ -78,6 +78,15 @@ func TestAdoptTellsTheTruth(t *testing.T) {
 		require.Contains(t, h.get(id).Reason, "killed")
 		require.Eventually(t, func() bool { return len(h.containers()) == 0 }, soon, time.Millisecond)
 	})
+	t.Run("a container that somebody has restarted", func(t *testing.T) {
+		h := newHouse(t)
+		id := h.create()
+		container := h.get(id).Container
+		h.close()
+		h.engine.Restart(container)
+		h.open(orchestrator.Config{})
+		require.Contains(t, h.get(id).Reason, "restarted by somebody")
+	})
 	t.Run("a kernel that died meanwhile", func(t *testing.T) {
 		h := newHouse(t)
 		id := h.create()
@@ -201,6 +210,7 @@ func TestUnknownContainers(t *testing.T) {
 		h.open(orchestrator.Config{})
 		again := h.get(cc.ID)
 		require.Equal(t, "/tmp", again.Cwd)
+		require.Equal(t, "cubby-python", again.Image.Tag)
 		require.True(t, cc.CreatedAt.Equal(again.CreatedAt))
 		require.Equal(t, fine("=1"), h.run(cc.ID, "get x"))
 		_, err = h.Restart(t.Context(), cc.ID)

@@ -65,7 +65,7 @@ func (m *Manager) bringUp(ctx context.Context, language string, c store.Containe
 func boot(ctx context.Context, engine Engine, spec ContainerSpec, handler func(Event)) (string, *kernel.Conn, error) {
 	id, err := engine.Start(ctx, spec)
 	if err != nil {
-		return "", nil, fmt.Errorf("start container %s: %w", spec.Name, err)
+		return "", nil, err
 	}
 	conn, err := connect(ctx, engine, id, handler)
 	if err != nil {

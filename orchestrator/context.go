@@ -46,6 +46,9 @@ const (
 	DefaultCwd      = "/home/user"
 	// MaxCode is the longest code of one execution, in bytes.
 	MaxCode = 4 << 20
+	// MaxEnv is the most that the names and values of an environment have together, in bytes: however they are escaped,
+	// they fit in a frame.
+	MaxEnv = 1 << 20
 )
 
 // Language is a language that contexts can have.

@@ -13,7 +13,8 @@ import (
 )
 
 // Create makes a context and returns it once it answers. When it fails, or ctx ends first, nothing stays behind.
-// Errors: ErrUnknownLanguage, ErrInvalid (the cwd, the environment), ErrCapacity, ErrImageMissing, ErrEngine.
+// Errors: ErrUnknownLanguage, ErrInvalid (the cwd, the environment), ErrTooLarge (the environment), ErrCapacity,
+// ErrImageMissing, ErrEngine.
 func (m *Manager) Create(ctx context.Context, req CreateRequest) (CodeContext, error) {
 	s, err := m.create(ctx, req, false)
 	if err != nil {
@@ -55,7 +56,7 @@ func (m *Manager) reserve() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.sessions)+m.creating >= m.MaxContexts {
-		return fmt.Errorf("%w: this server has %d contexts; remove one", ErrCapacity, m.MaxContexts)
+		return fmt.Errorf("%w: %d of at most %d contexts; remove one", ErrCapacity, len(m.sessions)+m.creating, m.MaxContexts)
 	}
 	m.creating++
 	return nil

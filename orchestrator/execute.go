@@ -86,16 +86,17 @@ func (s *session) send(req ExecuteRequest) (*Execution, error) {
 		s.mu.Unlock()
 		return nil, err
 	}
-	r := s.newRunning(kernel.Request{
+	request := kernel.Request{
 		Op: kernel.OpExecute, ID: newExecutionID(), Code: req.Code, Env: req.Env, TimeoutMS: req.Timeout.Milliseconds(),
-	})
+	}
+	r := s.newRunning(request)
 	s.executions = append(s.executions, r)
 	conn := s.conn
 	s.mu.Unlock()
 	if conn == nil { // it is being replaced, and its successor sends this
 		return r.Execution, nil
 	}
-	if err := conn.Send(r.request); errors.Is(err, kernel.ErrFrameTooLarge) {
+	if err := conn.Send(request); errors.Is(err, kernel.ErrFrameTooLarge) {
 		s.mu.Lock()
 		s.executions = slices.DeleteFunc(s.executions, func(other *running) bool { return other == r })
 		s.mu.Unlock()
@@ -117,9 +118,9 @@ func (s *session) queueFull(code int) error {
 
 // newRunning returns an execution of this session, whose id and code the request has. The caller holds mu.
 func (s *session) newRunning(request kernel.Request) *running {
-	r := &running{request: request}
-	r.Execution = NewExecution(request.ID, s.record.ID, s.record.Generation,
-		func(seq uint64) { s.notify(kernel.Request{Op: kernel.OpAck, ID: request.ID, Seq: seq}) },
+	r, id := &running{request: request}, request.ID // the functions must not hold on to the code
+	r.Execution = NewExecution(id, s.record.ID, s.record.Generation,
+		func(seq uint64) { s.notify(kernel.Request{Op: kernel.OpAck, ID: id, Seq: seq}) },
 		func() { s.interrupt(r) })
 	return r
 }

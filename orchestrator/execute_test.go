@@ -26,6 +26,7 @@ func TestExecuteRefuses(t *testing.T) {
 		"code that grows":      {orchestrator.ExecuteRequest{Context: id, Code: strings.Repeat("\x01", orchestrator.MaxCode)}, orchestrator.ErrTooLarge},
 		"negative timeout":     {orchestrator.ExecuteRequest{Context: id, Timeout: -1}, orchestrator.ErrInvalid},
 		"endless timeout":      {orchestrator.ExecuteRequest{Context: id, Timeout: 100 * time.Hour}, orchestrator.ErrInvalid},
+		"too large an env":     {orchestrator.ExecuteRequest{Context: id, Env: map[string]string{"A": strings.Repeat("x", orchestrator.MaxEnv)}}, orchestrator.ErrTooLarge},
 		"env with NUL":         {orchestrator.ExecuteRequest{Context: id, Env: map[string]string{"A": "\x00"}}, orchestrator.ErrInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -68,6 +69,22 @@ func TestQueueTakesOnlySoMuchCode(t *testing.T) {
 	h.engine.Open("g")
 	require.Equal(t, fine(""), h.listen(running[0]))
 	require.Equal(t, fine("hi\n"), h.run(id, "print hi"))
+}
+
+func TestCodeOfWhatHasStartedIsLetGo(t *testing.T) {
+	h := newHouse(t)
+	id := h.create()
+	code := "set x " + strings.Repeat("x", orchestrator.MaxCode-20)
+	running := h.start(id, code+"\ngate g")
+	h.reached("g")
+	ev, err := running.Next(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, kernel.TypeStarted, ev.Type)
+	for range kernel.QueueBytes / orchestrator.MaxCode { // the whole queue is free for what waits
+		h.start(id, code)
+	}
+	h.engine.Open("g")
+	require.Equal(t, fine(""), h.listen(running))
 }
 
 func TestInterrupt(t *testing.T) {

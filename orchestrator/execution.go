@@ -26,6 +26,7 @@ type Execution struct {
 	lastSeq uint64        // of the newest event delivered
 	arrived chan struct{} // an event came in; capacity 1
 	unacked int           // bytes taken since the last ack
+	unheard bool          // nobody learns how it ends
 }
 
 // NewExecution returns an execution without events. The functions may be nil; ack is called from Next for every
@@ -92,6 +93,26 @@ func (e *Execution) Next(ctx context.Context) (Event, error) {
 			return Event{}, ctx.Err()
 		}
 	}
+}
+
+// Discard takes the place of a reader who has left, to the end of the execution or of ctx: a supervisor holds a done back
+// behind output that nobody takes. From its call on nobody is told anything by this execution.
+func (e *Execution) Discard(ctx context.Context) {
+	e.mu.Lock()
+	e.unheard = true
+	e.mu.Unlock()
+	for {
+		if _, err := e.Next(ctx); err != nil {
+			return
+		}
+	}
+}
+
+// heard reports whether somebody learns how the execution ends.
+func (e *Execution) heard() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return !e.unheard
 }
 
 // Interrupt asks for the execution's end; its done says how it went. It returns at once, and does nothing to an

@@ -173,8 +173,9 @@ func TestKernelDeath(t *testing.T) {
 
 func TestLostContainer(t *testing.T) {
 	for name, end := range map[string]func(*enginetest.Engine, string){
-		"killed by somebody":  (*enginetest.Engine).Exit,
-		"removed by somebody": func(e *enginetest.Engine, id string) { _ = e.Remove(context.Background(), id) },
+		"killed by somebody":    (*enginetest.Engine).Exit,
+		"restarted by somebody": (*enginetest.Engine).Restart,
+		"removed by somebody":   func(e *enginetest.Engine, id string) { _ = e.Remove(context.Background(), id) },
 	} {
 		t.Run(name+", while idle: the next execution tells", func(t *testing.T) {
 			h := newHouse(t)

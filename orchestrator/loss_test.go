@@ -1,6 +1,7 @@
 package orchestrator_test
 
 import (
+	"context"
 	"errors"
 	"sync/atomic"
 	"testing"
@@ -52,6 +53,18 @@ func TestAdoptedExecutionTellsNobodyOfALoss(t *testing.T) {
 	h.start(id, "gate g\ndie")
 	h.reached("g")
 	h.reopen()
+	h.engine.Open("g")
+	h.requireLossTold(id, 2)
+}
+
+func TestExecutionWhoseReaderHasLeftTellsNobodyOfALoss(t *testing.T) {
+	h := newHouse(t)
+	id := h.create()
+	abandoned := h.start(id, "gate g\ndie")
+	h.reached("g")
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	abandoned.Discard(left)
 	h.engine.Open("g")
 	h.requireLossTold(id, 2)
 }

@@ -188,6 +188,7 @@ func TestCreate(t *testing.T) {
 		"missing cwd":      {req: orchestrator.CreateRequest{Cwd: "/missing/x"}, kind: orchestrator.ErrInvalid},
 		"env without name": {req: orchestrator.CreateRequest{Env: map[string]string{"": "x"}}, kind: orchestrator.ErrInvalid},
 		"env with =":       {req: orchestrator.CreateRequest{Env: map[string]string{"A=B": "x"}}, kind: orchestrator.ErrInvalid},
+		"too large an env": {req: orchestrator.CreateRequest{Env: map[string]string{"A": strings.Repeat("x", orchestrator.MaxEnv)}}, kind: orchestrator.ErrTooLarge},
 		"no image": {
 			broke: func(e *enginetest.Engine) {
 				e.Hook(enginetest.Hooks{Image: func() error { return orchestrator.ErrImageMissing }})

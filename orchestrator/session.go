@@ -39,12 +39,12 @@ type session struct {
 	lossTold   bool // somebody has learned, by the end of an execution, that the state of this container is lost
 }
 
-// running is an execution under way, with what repeats it on a new connection.
+// running is an execution under way, with what repeats it on a new connection: its execute, and once it has started a
+// resume, so that code is kept no longer than it may be needed.
 type running struct {
 	*Execution
-	request     kernel.Request
+	request     kernel.Request // guarded by the session's mu
 	interrupted bool
-	adopted     bool // nobody hears how it ends
 }
 
 func newSession(m *Manager, record store.Context, state State) *session {
@@ -157,14 +157,17 @@ func (s *session) deliver(ev Event) {
 	}
 	r := s.executions[i]
 	r.Deliver(ev)
-	if ev.Type == kernel.TypeDone {
+	switch ev.Type {
+	case kernel.TypeStarted:
+		r.request = kernel.Request{Op: kernel.OpResume, ID: r.ID}
+	case kernel.TypeDone:
 		s.executions = slices.Delete(s.executions, i, i+1)
 		s.lastUsed = time.Now()
 		switch ev.State {
 		case kernel.StatePreserved:
 			s.deaths = nil
 		case kernel.StateLost: // the kernel is dead or about to die: nothing more is sent to it
-			s.lossTold = s.lossTold || !r.adopted
+			s.lossTold = s.lossTold || r.heard()
 			if s.state == StateReady {
 				s.setState(StateRestarting)
 			}
@@ -179,7 +182,7 @@ func (s *session) endExecutions(ending kernel.Ending, why string) {
 	ended := s.executions
 	s.executions = nil
 	s.lastUsed = time.Now()
-	s.lossTold = s.lossTold || slices.ContainsFunc(ended, func(r *running) bool { return !r.adopted })
+	s.lossTold = s.lossTold || slices.ContainsFunc(ended, func(r *running) bool { return r.heard() })
 	s.mu.Unlock()
 	for _, r := range ended {
 		r.Deliver(Event{
@@ -205,14 +208,18 @@ func (s *session) useConn(conn *kernel.Conn) {
 	s.sending.Lock()
 	s.mu.Lock()
 	s.conn = conn
-	repeat := slices.Clone(s.executions)
-	s.mu.Unlock()
-	for _, r := range repeat { // a connection that breaks meanwhile is noticed by the watch
-		r.request.After = max(r.request.After, r.seen())
-		_ = conn.Send(r.request)
+	var repeat []kernel.Request
+	for _, r := range s.executions {
+		request := r.request
+		request.After = max(request.After, r.seen())
+		repeat = append(repeat, request)
 		if r.interrupted {
-			_ = conn.Send(kernel.Request{Op: kernel.OpInterrupt, ID: r.ID})
+			repeat = append(repeat, kernel.Request{Op: kernel.OpInterrupt, ID: r.ID})
 		}
+	}
+	s.mu.Unlock()
+	for _, request := range repeat { // a connection that breaks meanwhile is noticed by the watch
+		_ = conn.Send(request)
 	}
 	s.sending.Unlock()
 	s.m.inBackground(func(ctx context.Context) { s.watch(ctx, conn) })

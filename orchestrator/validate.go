@@ -20,7 +20,7 @@ func LookupLanguage(languages []Language, name string) (string, error) {
 		}
 		known = append(known, l.Name)
 	}
-	return "", fmt.Errorf("%w %q: this server has %s", ErrUnknownLanguage, name, strings.Join(known, ", "))
+	return "", fmt.Errorf("%w %q: known are %s", ErrUnknownLanguage, name, strings.Join(known, ", "))
 }
 
 // validateCwd refuses what cannot be a directory's path. Whether it is one is for the container to find out.
@@ -34,9 +34,13 @@ func validateCwd(cwd string) error {
 	return nil
 }
 
-// validateEnv refuses names and values that no process can have.
+// validateEnv refuses names and values that no process can have, and more of them than MaxEnv.
 func validateEnv(env map[string]string) error {
+	size := 0
 	for name, value := range env {
+		if size += len(name) + len(value); size > MaxEnv {
+			return fmt.Errorf("%w: the environment variables may have %d bytes at most, names and values together", ErrTooLarge, MaxEnv)
+		}
 		if name == "" || strings.ContainsAny(name, "=\x00") {
 			return fmt.Errorf("%w: %q cannot be the name of an environment variable", ErrInvalid, name)
 		}

@@ -75,7 +75,7 @@ func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, giveUp boo
 	case found.State == ContainerPaused:
 		return false, false
 	case found.State != ContainerRunning || found.Finished:
-		lost = s.lose(found.Reason)
+		lost = s.lose(found.fate())
 	case giveUp:
 		lost = s.recreate(ctx, kernel.EndingLost, "its container ran, but its supervisor could not be reached")
 	default:
@@ -103,6 +103,14 @@ func (s *session) takeOver(conn *kernel.Conn, c store.Container) {
 	if why := conn.Hello().Exited; why != "" {
 		s.m.inBackground(func(ctx context.Context) { s.kernelDied(ctx, c.Name, why) })
 	}
+}
+
+// fate says what has become of a container that has ended; nothing of one that is not there.
+func (c Container) fate() string {
+	if c.State == ContainerRunning && c.Finished {
+		return "its container was restarted by somebody else"
+	}
+	return c.Reason
 }
 
 // find looks a container up. One that is not there counts as exited.

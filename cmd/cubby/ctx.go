@@ -66,11 +66,18 @@ func printJSON(w io.Writer, v any) error {
 	return nil
 }
 
-// printTable prints rows in columns, the first row being their names.
+// inCell shows the characters that would end a cell or a row of a table.
+var inCell = strings.NewReplacer("\n", `\n`, "\r", `\r`, "\t", `\t`, "\v", `\v`, "\f", `\f`)
+
+// printTable prints rows in columns, the first row being their names. A cell stays one, whatever its text.
 func printTable(w io.Writer, rows [][]string) error {
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	for _, row := range rows {
-		if _, err := fmt.Fprintln(table, strings.Join(row, "\t")); err != nil {
+		cells := make([]string, len(row))
+		for i, text := range row {
+			cells[i] = inCell.Replace(text)
+		}
+		if _, err := fmt.Fprintln(table, strings.Join(cells, "\t")); err != nil {
 			return fmt.Errorf("print: %w", err)
 		}
 	}

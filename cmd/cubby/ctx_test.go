@@ -95,6 +95,12 @@ func TestCtx(t *testing.T) {
 	require.Equal(t, exitOK, s.stop(), s.log.String())
 }
 
+func TestNoCellMakesARow(t *testing.T) {
+	var text strings.Builder
+	require.NoError(t, printTable(&text, [][]string{{"abc", "/a\nforged\tpython\r\v\f/"}}))
+	require.Equal(t, `abc   /a\nforged\tpython\r\v\f/`+"\n", text.String())
+}
+
 func TestDescribe(t *testing.T) {
 	var text strings.Builder
 	require.NoError(t, printTable(&text, describe(wire.ContextDetail{

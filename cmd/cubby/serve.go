@@ -29,8 +29,8 @@ func (a *app) serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Serve the API",
 		Long: `Serve the API, which E2B's code-interpreter SDKs speak. The server keeps its contexts when it stops: the next one takes
-them over, with their variables. SIGINT and SIGTERM stop it once running executions had 10 s to end; a second one stops
-it at once.
+them over, with their variables and what still runs in them. SIGINT and SIGTERM stop it once running executions had 10 s
+to end; with --remove-on-exit they are ended at once. A second signal stops it on the spot.
 
 Without keys the server listens on loopback only. A key comes from CUBBY_API_KEY, or as a digest from --keys-file:
   key=$(openssl rand -hex 32); printf %s "$key" | sha256sum >> keys; chmod 600 keys`,
@@ -132,7 +132,7 @@ func (a *app) runServer(ctx context.Context, listener net.Listener, server *http
 		}
 	})
 	address := "http://" + reachable(listener.Addr())
-	log.Info("listening", "url", address)
+	log.Info("listening", "address", listener.Addr().String(), "url", address)
 	if a.config.Hello {
 		if err := a.hello(ctx, address); err != nil && ctx.Err() == nil {
 			end(fmt.Errorf("run the first cell: %w", err))

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -31,7 +33,8 @@ func (a *app) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(visible(a.stderr, a.stderrTerminal), options))
 }
 
-// controlFilter writes control characters as visible text: ESC becomes ^[, and a C1 control \x9b. Newlines, tabs and
+// controlFilter writes control characters as visible text: ESC becomes ^[, a C1 control \x9b, and one that turns the
+// direction of writing, which makes text look like other text, \u202e. Newlines, tabs and
 // carriage returns, which progress bars need, pass. It is not safe for concurrent use.
 type controlFilter struct {
 	w    io.Writer
@@ -71,6 +74,8 @@ func writeVisible(out *strings.Builder, r rune) {
 		out.WriteString(`\x`)
 		out.WriteByte(hex[r>>4])
 		out.WriteByte(hex[r&0xf])
+	case unicode.Is(unicode.Bidi_Control, r):
+		fmt.Fprintf(out, `\u%04x`, r)
 	default:
 		out.WriteRune(r)
 	}

@@ -9,8 +9,8 @@ import (
 )
 
 func TestVisible(t *testing.T) {
-	hostile := "a\x1b]52;c;ZWNobw==\a\x1b[2J\x00\r\n\tü€😀\u009b31m\u007f\b"
-	shown := "a^[]52;c;ZWNobw==^G^[[2J^@\r\n\tü€😀\\x9b31m^?^H"
+	hostile := "a\x1b]52;c;ZWNobw==\a\x1b[2J\x00\r\n\tü€😀\u009b31m\u007f\b\u202eb\u2066\u200f"
+	shown := "a^[]52;c;ZWNobw==^G^[[2J^@\r\n\tü€😀\\x9b31m^?^H\\u202eb\\u2066\\u200f"
 
 	t.Run("a terminal gets control characters as text", func(t *testing.T) {
 		var out bytes.Buffer

@@ -22,13 +22,13 @@ import (
 // uid is the user's, which nobody else has.
 const uid = 1<<30 + 4711
 
-// scene makes a mount namespace look like a container before PID 1 starts in it.
+// scene makes a mount namespace look like a container before PID 1 starts in it, with a workspace that is closed.
 const scene = `set -e
 mount --make-rprivate /
 mount -t proc proc /proc
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /home
-mkdir /home/user
+mkdir -m 0 /home/user
 exec "$@"`
 
 // container starts the program as PID 1 of namespaces of its own and returns its pid.
@@ -137,6 +137,17 @@ func TestInit(t *testing.T) {
 		require.Contains(t, string(status), want, "SETUID, SETGID, SETPCAP and KILL are left")
 	}
 
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", init.Process.Pid))
+	require.NoError(t, err)
+	var deaf []string
+	for _, thread := range threads {
+		if status, err := os.ReadFile(thread); err == nil && strings.Contains(string(status), "SigBlk:\tfffffffffffbfeff") {
+			deaf = append(deaf, filepath.Base(filepath.Dir(thread)))
+		}
+	}
+	require.Len(t, deaf, 1, "the thread that acts as the user")
+	require.NotEqual(t, strconv.Itoa(init.Process.Pid), deaf[0])
+
 	text, _ = execute(t, conn, events, "2", `
 for path in ('/proc/1/mem', '/proc/1/fd/0', '/run/cubby/supervisor.sock'):
     try: open(path)
@@ -152,7 +163,10 @@ for i in range(100):
         if os.fork() == 0: os._exit(0)
         os._exit(0)
     os.wait()
-def zombies(): return sum('Z (zombie)' in open(f'/proc/{p}/status').read() for p in os.listdir('/proc') if p.isdigit())
+def zombie(pid):
+    try: return 'Z (zombie)' in open(f'/proc/{pid}/status').read()
+    except OSError: return False
+def zombies(): return sum(zombie(p) for p in os.listdir('/proc') if p.isdigit())
 for i in range(100):
     if zombies() == 0: break
     time.sleep(0.05)
@@ -167,13 +181,11 @@ print(zombies())`)
 	require.Equal(t, "still here\n", text)
 
 	require.NoError(t, again.Stop(t.Context()))
-	require.NoError(t, init.Process.Signal(unix.SIGHUP))
-	require.NoError(t, init.Process.Signal(unix.SIGINT))
+	for _, signal := range []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGTERM} {
+		require.NoError(t, init.Process.Signal(signal))
+	}
 	third, _ := attach(t, program, init)
 	require.Equal(t, "stopped", third.Hello().Exited)
-
-	require.NoError(t, init.Process.Signal(unix.SIGTERM))
-	require.NoError(t, init.Wait(), "SIGTERM is an order to end")
 }
 
 func TestLease(t *testing.T) {

@@ -5,12 +5,16 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"runtime"
 
 	"cubby/orchestrator/supervisor"
 )
 
 // errUsage says how the program is called.
 var errUsage = errors.New("usage: supervisor init --uid N [--lease 30s] [--language FILE] | supervisor attach")
+
+// The main thread, by whose uid the kernel decides who may signal the process, never acts as the user.
+func init() { runtime.LockOSThread() }
 
 // run carries out a command.
 func run(args []string) error {

@@ -157,6 +157,7 @@ func TestResults(t *testing.T) {
 
 func TestSetup(t *testing.T) {
 	d := bootOnly(t)
+	deep := "/home/user" + strings.Repeat("/a", 2000)
 	for _, c := range []struct {
 		name, cwd string
 		env       map[string]string
@@ -166,6 +167,7 @@ func TestSetup(t *testing.T) {
 		{name: "file", cwd: "/etc/hostname", failure: "not a directory: /etc/hostname"},
 		{name: "not allowed", cwd: "/root", failure: "permission denied: /root"},
 		{name: "not in the workspace after all", cwd: "/home/user/../../nowhere", failure: "no such directory: /nowhere"},
+		{name: "too deep", cwd: deep, failure: "too many directories to make: " + deep},
 		{name: "impossible variable", env: map[string]string{"A=B": "x"}, failure: `environment variable 'A=B': illegal environment variable name`},
 		{name: "elsewhere", cwd: "/tmp"},
 		{name: "missing in the workspace", cwd: "/home/user/a b/ü'\"", env: map[string]string{"Q": `a'b"c\n`}},

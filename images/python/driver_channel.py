@@ -1,9 +1,8 @@
 """Frames over file descriptor 3: JSON objects, one a line, with file descriptors beside them."""
 
-import sys
 from binascii import b2a_base64
 from json import JSONDecoder, JSONEncoder
-from os import _exit, close, register_at_fork, set_inheritable
+from os import _exit, close, register_at_fork, set_inheritable, write
 from select import POLLIN, poll
 from socket import MSG_CMSG_CLOEXEC, MSG_DONTWAIT, recv_fds, socket
 from threading import Lock
@@ -84,10 +83,9 @@ class Channel:
 
 
 def die(reason):
-    """End the process, which the supervisor reports as the death of this kernel."""
+    """End the process, which the supervisor reports as the death of this kernel, and its reason."""
     try:
-        sys.__stderr__.write(f"python driver: {reason}\n")
-        sys.__stderr__.flush()
+        write(CHANNEL_FD, encode({"type": "dying", "value": f"python driver: {reason}"}).encode() + b"\n")
     finally:
         _exit(70)
 

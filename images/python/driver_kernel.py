@@ -2,10 +2,12 @@
 
 import sys
 from asyncio import CancelledError
+from contextlib import contextmanager
 from contextvars import Context
 from os import _exit, chdir, environ, getcwd, makedirs
 from os.path import abspath, join
 from platform import python_version
+from resource import RLIMIT_NOFILE, getrlimit, setrlimit
 
 from driver_channel import Channel, die, strict
 from driver_interrupts import Interrupts, let_through_os_system, new_loop
@@ -55,11 +57,12 @@ class Kernel:
         if self._channel.forked:
             return  # a child that waits in the loop hears of what its parent receives
         self._channel.receiving = True
-        for request, fds in self._channel.receive():
-            try:
-                self._answers[request["op"]](request, fds)
-            except Exception as error:
-                die(f"{request.get('op')}: {error!r}")
+        with more_files():
+            for request, fds in self._channel.receive():
+                try:
+                    self._answers[request["op"]](request, fds)
+                except Exception as error:
+                    die(f"{request.get('op')}: {error!r}")
         self._channel.receiving = False
 
     def _ping(self, request, fds):
@@ -134,10 +137,23 @@ def enter_directory(path):
         chdir(path)
     except (FileExistsError, NotADirectoryError):
         raise OSError(f"not a directory: {path}") from None
+    except RecursionError:
+        raise OSError(f"too many directories to make: {path}") from None
     except FileNotFoundError:
         raise OSError(f"no such directory: {path}") from None
     except OSError as error:
         raise OSError(f"{error.strerror.lower()}: {path}") from None
+
+
+@contextmanager
+def more_files():
+    """Let the driver have file descriptors where user code, held by the soft limit, has used up its own."""
+    soft, hard = getrlimit(RLIMIT_NOFILE)
+    setrlimit(RLIMIT_NOFILE, (hard, hard))
+    try:
+        yield
+    finally:
+        setrlimit(RLIMIT_NOFILE, (soft, hard))
 
 
 def set_variables(variables):

@@ -101,7 +101,7 @@ func bootOnly(t *testing.T) *driver {
 	t.Helper()
 	// As the profile of a context has it: a user without a name of the image's, and nothing to write to but tmpfs.
 	cmd := exec.CommandContext(t.Context(), "docker", "run", "--rm", "-i", "--label", testLabel,
-		"--network=none", "--read-only", "--memory=1g", "--pids-limit=256", "--user=12345:12345",
+		"--network=none", "--read-only", "--memory=1g", "--pids-limit=256", "--ulimit=nofile=1024:4096", "--user=12345:12345",
 		"--env=HOME=/home/user", "--tmpfs=/tmp:exec,mode=1777", "--tmpfs=/home/user:exec,mode=1777",
 		image, "python3", "-I", "-c", relay)
 	cmd.Stderr = t.Output()
@@ -170,6 +170,7 @@ type run struct {
 	stdout  []string // of the execution itself
 	stderr  []string
 	other   []event // output of other executions
+	dying   string  // the driver's last words
 	exited  bool
 	status  int
 }
@@ -233,6 +234,8 @@ func (d *driver) finish() *run {
 			r.errors = append(r.errors, ev)
 		case "stdout", "stderr":
 			r.print(ev, d.executions)
+		case "dying":
+			r.dying = ev.Value
 		case "exited":
 			r.exited, r.status = true, ev.Status
 			return r

@@ -32,6 +32,9 @@ func TestSabotageIsSurvived(t *testing.T) {
 		{"all tasks cancelled", "import asyncio\nfor t in asyncio.all_tasks(): t.cancel()"},
 		{"task that exits", "import asyncio\nasync def f(): raise SystemExit\nt = asyncio.create_task(f()); await asyncio.sleep(0.1)"},
 		{"signals ignored", "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); signal.signal(signal.SIGPIPE, signal.SIG_DFL)"},
+		{"every descriptor used", "import os\nused = []\nwhile True: used.append(os.open('/dev/null', 0))"},
+		{"still every descriptor used", "import os\nos.open('/dev/null', 0)"},
+		{"descriptors given back", "import os\nfor fd in used: os.close(fd)"},
 		{"no environment, another directory", "import os, sys; sys.modules.pop('os'); import os; os.chdir('/'); os.environ.clear()"},
 		{"little recursion", "import sys; sys.setrecursionlimit(80)"},
 		{"frames written to every descriptor", "import os\nfor fd in range(4, 64):\n    try: os.write(fd, b'{\"type\":\"done\"}\\n')\n    except OSError: pass"},
@@ -75,6 +78,7 @@ func TestSabotageThatKillsTheKernel(t *testing.T) {
 		r := d.do("1")
 		require.True(t, r.exited)
 		require.Equal(t, 70, r.status)
+		require.Contains(t, r.dying, "no file descriptor is left")
 	})
 }
 

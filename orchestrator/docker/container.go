@@ -57,11 +57,14 @@ func (e *Engine) start(ctx context.Context, spec orchestrator.ContainerSpec) (st
 
 // createFailed gives the error of a create its kind, and removes the container if there is one: an answer can be lost.
 func (e *Engine) createFailed(ctx context.Context, spec orchestrator.ContainerSpec, err error) error {
-	if answered(err) {
-		if errdefs.IsNotFound(err) {
-			e.disapprove(spec.Image)
-			return fmt.Errorf("%w: %w", orchestrator.ErrImageMissing, err)
-		}
+	switch {
+	case !answered(err):
+	case errdefs.IsNotFound(err):
+		e.disapprove(spec.Image)
+		return fmt.Errorf("%w: %w", orchestrator.ErrImageMissing, err)
+	case errdefs.IsInvalidArgument(err): // a runtime or limit that the engine does not have is no client's fault
+		return fmt.Errorf("the engine refuses the container's settings: %w", err)
+	default:
 		return e.kind(ctx, err)
 	}
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), queryLimit)

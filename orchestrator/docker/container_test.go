@@ -73,6 +73,12 @@ func TestStart(t *testing.T) {
 		require.ErrorContains(t, err, "no such runtime")
 		require.Equal(t, 1, d.count(removeCall))
 	})
+	t.Run("settings that the engine refuses are not the client's fault", func(t *testing.T) {
+		d := newStarter(t, refuse(http.StatusBadRequest, "Unknown runtime specified runsc"), started)
+		_, err := d.engine().Start(t.Context(), freshSpec())
+		require.ErrorContains(t, err, "Unknown runtime specified runsc")
+		require.NotErrorIs(t, err, orchestrator.ErrInvalid)
+	})
 	t.Run("a spec that is refused asks the engine nothing", func(t *testing.T) {
 		d := newStarter(t, created, started)
 		spec := freshSpec()

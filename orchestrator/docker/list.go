@@ -105,7 +105,8 @@ func toContainer(s container.Summary) orchestrator.Container {
 	}
 	if c.State == orchestrator.ContainerExited {
 		c.Finished = true
-		c.Reason = strings.ToLower(s.Status) // "exited (137) 2 minutes ago"
+		status, _, _ := strings.Cut(strings.ToLower(s.Status), ")") // "Exited (137) 2 minutes ago"
+		c.Reason = strings.Replace(status, "(", "with code ", 1)
 	}
 	return c
 }

@@ -55,7 +55,7 @@ func TestList(t *testing.T) {
 		{ID: "dying", State: orchestrator.ContainerExited, Finished: true, Reason: "exited with code 137", CreatedAt: exact},
 		{ID: "paused", State: orchestrator.ContainerPaused, CreatedAt: exact},
 		{ID: "made", State: orchestrator.ContainerCreated, CreatedAt: rough},
-		{ID: "ended", State: orchestrator.ContainerExited, Finished: true, Reason: "exited (137) 2 minutes ago", CreatedAt: rough},
+		{ID: "ended", State: orchestrator.ContainerExited, Finished: true, Reason: "exited with code 137", CreatedAt: rough},
 		{ID: "dead", State: orchestrator.ContainerExited, Finished: true, Reason: "dead", CreatedAt: rough},
 	}, found)
 	require.Zero(t, d.count("GET /containers/made/json"), "a listing tells all of it")

@@ -188,6 +188,13 @@ func (e *Engine) Exit(id string) {
 	}, "killed")
 }
 
+// Restart ends a container and starts it again from outside, as `docker restart` does: it runs, and what it held is gone.
+func (e *Engine) Restart(id string) {
+	e.end(id, func(c *container) {
+		c.State, c.Finished, c.Reason = orchestrator.ContainerRunning, true, ""
+	}, "restarted")
+}
+
 // Crash ends the kernel in a container, whatever it does. The supervisor lives on.
 func (e *Engine) Crash(id string) {
 	e.mu.Lock()

@@ -52,11 +52,13 @@
 //
 // Text holds at most MaxText bytes, cut between characters; bytes that are no UTF-8 become U+FFFD. The order within a
 // stream is exact, and a result, error or done never overtakes output that was written before it. A result too large
-// for a frame is replaced by a text/plain note with its type and size.
+// for a frame is replaced by a text/plain note with its type and size, and so is one of more than 64 MIME types or with
+// one longer than 256 bytes.
 //
 // An interrupt takes a queued execution out, or interrupts the running one: SIGINT to the kernel's process group; a
 // kernel that has not ended the execution after Grace is killed with everything else of the user. A timeout does the
-// same when it expires. The done says which it was, and whether state is preserved or lost. An interrupt of an
+// same when it expires; its clock starts with started, or 2 s after the kernel was given the execution if that has not
+// come. The done says which it was, and whether state is preserved or lost. An interrupt of an
 // execution that is over does nothing.
 //
 //	{"op":"interrupt","id":"01J…"}

@@ -51,7 +51,7 @@ func (a *attempt) execute(ctx context.Context) {
 // wait waits for the end of the execution and climbs the ladder meanwhile.
 func (a *attempt) wait(ctx context.Context, finished <-chan error) error {
 	started, interrupted := a.e.started, a.e.interrupted
-	overdue := time.NewTimer(AnswerTimeout)
+	overdue := time.NewTimer(StartPatience)
 	defer overdue.Stop()
 	samples := time.NewTicker(sampleEvery)
 	defer samples.Stop()

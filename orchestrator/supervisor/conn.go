@@ -120,9 +120,6 @@ func (c *conn) next() []byte {
 		e, ok := c.s.journal.next(id, cur.at)
 		if !ok || (cur.bytes >= kernel.Window && !e.kept) {
 			delete(c.ready, id)
-			if !c.s.journal.knows(id) {
-				delete(c.cursors, id)
-			}
 			continue
 		}
 		if oldest == nil || e.after.seq < first.after.seq {
@@ -154,6 +151,16 @@ func (c *conn) subscribe(id string, after uint64) {
 	}
 	c.cursors[id] = &cursor{at: c.s.journal.seek(id, after), room: make(chan struct{})}
 	c.notice(id)
+}
+
+// forget drops the cursors of executions that the journal has forgotten. The caller holds the supervisor's mu.
+func (c *conn) forget() {
+	for id := range c.cursors {
+		if !c.s.journal.knows(id) {
+			delete(c.cursors, id)
+			delete(c.ready, id)
+		}
+	}
 }
 
 // notice has the sender look at an execution. The caller holds the supervisor's mu.
@@ -192,7 +199,9 @@ func (c *conn) acknowledge(id string, seq uint64) {
 	if n == 0 {
 		return
 	}
-	cur.inFlight = cur.inFlight[n:]
+	if cur.inFlight = cur.inFlight[n:]; len(cur.inFlight) == 0 {
+		cur.inFlight = nil // the array behind it is as long as the window was full
+	}
 	cur.stalled = time.Time{}
 	close(cur.room)
 	cur.room = make(chan struct{})

@@ -35,8 +35,12 @@
 // buffers before it sends a result, an error or done. What a thread or task started by an earlier execution prints
 // should go to that execution's pipe; the driver keeps duplicates for that, at most 64 pairs.
 //
+// A driver that cannot go on says why before it exits; the supervisor adds it to the exit status:
+//
+//	{"type":"dying","value":"no file descriptor is left"}
+//
 // In a result the type and main come before the data: a frame longer than kernel.MaxFrame is not read whole, and its
-// beginning has to say what is to be told instead. Frames that are no JSON cost the kernel its life; types that the
+// beginning has to say what is to be told instead. A result has at most 64 MIME types of at most 256 bytes each. Frames that are no JSON cost the kernel its life; types that the
 // supervisor does not know are ignored, and so is what comes while no request is being answered.
 //
 // A cwd under /home/user that is missing is created by the driver, as the user; any other that is no directory fails.

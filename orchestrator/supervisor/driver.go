@@ -18,6 +18,7 @@ const (
 	driverResult  = "result"
 	driverError   = "error"
 	driverDone    = "done"
+	driverDying   = "dying"
 )
 
 // sketchSize is how much of a frame that is too long is looked at.
@@ -34,14 +35,14 @@ type driverRequest struct {
 
 // driverFrame is a frame from a driver.
 type driverFrame struct {
-	Type      string                     `json:"type"`
-	Version   string                     `json:"version"`
-	Count     int                        `json:"count"`
-	Data      map[string]json.RawMessage `json:"data"`
-	Main      bool                       `json:"main"`
-	Name      string                     `json:"name"`
-	Value     string                     `json:"value"`
-	Traceback string                     `json:"traceback"`
+	Type      string     `json:"type"`
+	Version   string     `json:"version"`
+	Count     int        `json:"count"`
+	Data      mimeBundle `json:"data"`
+	Main      bool       `json:"main"`
+	Name      string     `json:"name"`
+	Value     string     `json:"value"`
+	Traceback string     `json:"traceback"`
 
 	size int // of the frame in bytes
 }

@@ -11,8 +11,22 @@ import (
 	"cubby/orchestrator/kernel"
 )
 
+// bundleOf returns a result's data with so many MIME types.
+func bundleOf(types int) mimeBundle {
+	bundle := mimeBundle{}
+	for i := range types {
+		bundle[fmt.Sprint(i)] = json.RawMessage("1")
+	}
+	return bundle
+}
+
 func TestDriverStream(t *testing.T) {
 	long := strings.Repeat("x", kernel.MaxFrame)
+	typed := func(types int) string {
+		text, err := json.Marshal(bundleOf(types))
+		require.NoError(t, err)
+		return string(text)
+	}
 	cases := []struct {
 		name  string
 		lines string
@@ -29,6 +43,15 @@ func TestDriverStream(t *testing.T) {
 		{"long error", `{"type":"error","name":"E","value":"` + long + `"}` + "\n", []driverFrame{{Type: "error", Name: "E", Value: "[error of 8388646 bytes left out]"}}, ""},
 		{"long frame of another kind", `{"type":"done","x":"` + long + `"}` + "\n", nil, "8388630 bytes that is no result"},
 		{"long garbage", long + long + "\n", nil, "that is no result"},
+		{"result of as many types as may be", `{"type":"result","data":` + typed(maxTypes) + "}\n", []driverFrame{{Type: "result", Data: bundleOf(maxTypes)}}, ""},
+		{"result of too many types", `{"type":"result","main":true,"data":` + typed(100_000) + "}\n", []driverFrame{{Type: "result", Main: true, Data: map[string]json.RawMessage{
+			"text/plain": json.RawMessage(`"[result of 988891 bytes left out: more than 64 MIME types, or one longer than 256 bytes]"`),
+		}}}, ""},
+		{"result of a type with a long name", `{"type":"result","data":{"` + long[:257] + `":1}}` + "\n", []driverFrame{{Type: "result", Data: map[string]json.RawMessage{
+			"text/plain": json.RawMessage(`"[result of 263 bytes left out: more than 64 MIME types, or one longer than 256 bytes]"`),
+		}}}, ""},
+		{"result without data", `{"type":"result","data":null}` + "\n", []driverFrame{{Type: "result"}}, ""},
+		{"result whose data is no object", `{"type":"result","data":[1]}` + "\n", nil, "no object but"},
 		{"garbage", "garbage\n", nil, `no frame but "garbage"`},
 	}
 	for _, tt := range cases {

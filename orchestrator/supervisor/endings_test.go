@@ -60,7 +60,7 @@ func TestLadder(t *testing.T) {
 		{
 			name: "deadline holds though the start never comes", timeout: time.Second,
 			execute: func(k *scripted, _ Run, _ Sink) error { <-k.exited; return ErrExited },
-			ending:  kernel.EndingTimeout, state: kernel.StateLost, takes: AnswerTimeout + time.Second + kernel.Grace,
+			ending:  kernel.EndingTimeout, state: kernel.StateLost, takes: StartPatience + time.Second + kernel.Grace,
 		},
 		{
 			name: "execution that ends well in spite of the signal has ended well", interrupt: time.Second,

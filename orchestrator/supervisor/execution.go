@@ -115,5 +115,8 @@ func (s *Supervisor) finish(e *execution, how ended) {
 	s.record(kernel.Event{
 		ID: e.run.ID, Type: kernel.TypeDone, Ending: how.ending, State: how.state, Value: how.value, Usage: how.usage,
 	})
+	if s.conn != nil {
+		s.conn.forget() // the journal forgets executions only when another is done
+	}
 	e.run.Code, e.run.Env = "", nil // late output may keep the execution for long
 }

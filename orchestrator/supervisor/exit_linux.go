@@ -9,11 +9,15 @@ import (
 	"cubby/orchestrator/kernel"
 )
 
-// bootTail is how much of what a kernel printed at boot is told when it dies of it.
-const bootTail = 4 << 10
+// The bounds of what a kernel's death is told with.
+const (
+	bootTail     = 4 << 10 // of what it printed at boot
+	maxLastWords = 4 << 10 // of what its driver said
+)
 
-// exitOf says how a kernel died. A fault is what it was killed for by its own reader.
-func exitOf(status unix.WaitStatus, fault error, killed bool) Exit {
+// exitOf says how a kernel died. A fault is what it was killed for by its own reader; the last words, which may be
+// empty, are what its driver has said of an exit.
+func exitOf(status unix.WaitStatus, fault error, killed bool, lastWords string) Exit {
 	switch {
 	case fault != nil:
 		return Exit{Value: fault.Error()}
@@ -22,6 +26,8 @@ func exitOf(status unix.WaitStatus, fault error, killed bool) Exit {
 			Value:  "signal: " + status.Signal().String(),
 			Killed: status.Signal() == unix.SIGKILL && !killed,
 		}
+	case lastWords != "":
+		return Exit{Value: fmt.Sprintf("exit status %d: %.*s", status.ExitStatus(), maxLastWords, lastWords)}
 	default:
 		return Exit{Value: fmt.Sprintf("exit status %d", status.ExitStatus())}
 	}

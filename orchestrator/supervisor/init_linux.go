@@ -36,8 +36,8 @@ type InitConfig struct {
 	Language string        // the path of language.json
 }
 
-// Init is the life of PID 1. It returns nil when it was told to end (SIGTERM) or its lease has run out, with every
-// process of the user killed. It changes privileges of the whole process and is called once, from main.
+// Init is the life of PID 1. It returns nil when ctx has ended or its lease has run out, with every process of the user
+// killed. It changes privileges of the whole process and is called once, from main.
 func Init(ctx context.Context, cfg InitConfig) error {
 	if cfg.UID <= 0 {
 		return fmt.Errorf("the user's uid is %d: it must be that of an ordinary user", cfg.UID)
@@ -46,7 +46,8 @@ func Init(ctx context.Context, cfg InitConfig) error {
 	if err != nil {
 		return err
 	}
-	if err := prepare(cfg.UID); err != nil {
+	user := newUserThread(cfg.UID)
+	if err := prepare(user); err != nil {
 		return err
 	}
 	listener, err := listen(SocketPath)
@@ -58,12 +59,11 @@ func Init(ctx context.Context, cfg InitConfig) error {
 
 	reaper := NewReaper()
 	s := New(Config{
-		Adapter:  newNative(language, newUserThread(cfg.UID), reaper),
+		Adapter:  newNative(language, user, reaper),
 		Language: language.Name,
 		Meter:    cgroupMeter(cgroupRoot),
 	})
 	var reaping, serving sync.WaitGroup
-	serving.Go(func() { watchSignals(ctx, cancel) })
 	reaperCtx, stopReaper := context.WithCancel(context.WithoutCancel(ctx)) // it outlives what it reaps for
 	reaping.Go(func() { reaper.Run(reaperCtx) })
 	var running, listening error
@@ -83,35 +83,30 @@ func Init(ctx context.Context, cfg InitConfig) error {
 }
 
 // prepare sets the container and this process up for code that is not to be trusted.
-func prepare(uid int) error {
+func prepare(user *userThread) error {
 	debug.SetMemoryLimit(memoryLimit)
+	catchSignals()
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("make the supervisor undumpable: %w", err)
 	}
-	if err := prepareHome(Home, uid); err != nil {
+	if err := prepareHome(Home, user); err != nil {
 		return err
 	}
-	if err := writeNames(passwdPath, groupPath, uid); err != nil {
+	if err := writeNames(passwdPath, groupPath, user.uid); err != nil {
 		return err
 	}
 	if err := dropCapabilities(); err != nil {
 		return err
 	}
 	startThreads(spareThreads)
-	return nil
+	return user.deafen()
 }
 
-// watchSignals ends ctx at SIGTERM and lets every other signal that can be caught pass without effect. They are
-// caught and not ignored, since a process that is started inherits what is ignored.
-func watchSignals(ctx context.Context, cancel func()) {
+// catchSignals lets every signal that can be caught pass without effect, SIGTERM included: no signal is an order here. A
+// container is removed by force; docker stop waits its ten seconds and kills. The signals are caught and not ignored,
+// since a process that is started inherits what is ignored.
+func catchSignals() {
 	signal.Notify(make(chan os.Signal, 1)) // nobody reads it
-	terminated := make(chan os.Signal, 1)
-	signal.Notify(terminated, unix.SIGTERM)
-	select {
-	case <-terminated:
-		cancel()
-	case <-ctx.Done():
-	}
 }
 
 // listen makes the socket, which only root can reach.

@@ -178,6 +178,7 @@ func (j *journal) finish(r *record) {
 		}
 		excess--
 		delete(j.records, old.id)
+		old.kept, old.gaps = nil, nil
 		return true
 	})
 	j.opened = slices.DeleteFunc(j.opened, func(old *record) bool { return j.records[old.id] != old })

@@ -10,8 +10,51 @@ import (
 	"cubby/orchestrator/kernel"
 )
 
-// maxErrorText is how much of each text of an error is kept when the whole does not fit a frame.
-const maxErrorText = 256 << 10
+// The bounds of what is told of a result or error.
+const (
+	// maxErrorText is how much of each text of an error is kept when the whole does not fit a frame.
+	maxErrorText = 256 << 10
+	// maxTypes is how many MIME types a result may have. A frame has room for a million, each of which costs whoever
+	// reads it many times its length.
+	maxTypes = 64
+	// maxTypeName is the length of the longest name of a MIME type.
+	maxTypeName = 256
+)
+
+// mimeBundle is a result's data. One with too many or too long MIME types becomes a note about itself while it is read.
+type mimeBundle map[string]json.RawMessage
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (b *mimeBundle) UnmarshalJSON(data []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	open, err := decoder.Token()
+	if err != nil || open == nil {
+		return err
+	}
+	if open != json.Delim('{') {
+		return fmt.Errorf("data of a result is no object but %.80q", data)
+	}
+	bundle := mimeBundle{}
+	for decoder.More() {
+		key, err := decoder.Token()
+		if err != nil {
+			return err
+		}
+		mime, _ := key.(string)
+		if len(bundle) == maxTypes || len(mime) > maxTypeName {
+			*b = note(fmt.Sprintf("[result of %d bytes left out: more than %d MIME types, or one longer than %d bytes]",
+				len(data), maxTypes, maxTypeName))
+			return nil
+		}
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return err
+		}
+		bundle[mime] = value
+	}
+	*b = bundle
+	return nil
+}
 
 // tooLarge returns what is told instead of a result or error whose frame, of size bytes, is too long.
 func tooLarge(ev kernel.Event, size int) kernel.Event {
@@ -37,11 +80,16 @@ func noteOf(types []string, size int64) map[string]json.RawMessage {
 		text = fmt.Sprintf("[%s of %d bytes left out: more than the %d MiB that fit a frame]",
 			shorten(strings.Join(types, ", ")), size, kernel.MaxFrame>>20)
 	}
-	note, err := json.Marshal(text)
+	return note(text)
+}
+
+// note returns a result's data that is a text alone.
+func note(text string) map[string]json.RawMessage {
+	value, err := json.Marshal(text)
 	if err != nil {
-		note = []byte(`""`)
+		value = []byte(`""`)
 	}
-	return map[string]json.RawMessage{"text/plain": note}
+	return map[string]json.RawMessage{"text/plain": value}
 }
 
 // shorten cuts the middle out of a text that is too long.

@@ -27,6 +27,7 @@ type native struct {
 
 	channel *channel // set by Boot
 	killed  atomic.Bool
+	dying   string // the driver's last words; read's alone
 	exited  chan struct{}
 	exit    Exit // read after exited
 
@@ -129,12 +130,16 @@ func (n *native) read(process *process, boot *pipe) {
 	n.channel.rest(buffer, process.pid, feed)
 	_ = n.channel.conn.Close()
 	boot.drain()
-	n.exit = exitOf(process.status, fault, n.killed.Load())
+	n.exit = exitOf(process.status, fault, n.killed.Load(), n.dying)
 	close(n.exited)
 }
 
-// dispatch hands a frame to the request that is being answered. One that nobody asked for is dropped.
+// dispatch hands a frame to the request that is being answered. One that nobody asked for is dropped, last words aside.
 func (n *native) dispatch(frame driverFrame) {
+	if frame.Type == driverDying {
+		n.dying = frame.Value
+		return
+	}
 	n.mu.Lock()
 	take := n.take
 	n.mu.Unlock()

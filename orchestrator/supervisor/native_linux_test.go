@@ -166,6 +166,7 @@ print('after', flush=True)`)
 		{"garbage", `raw(b'garbage\n'); import time; time.sleep(60)`, `kernel sent no frame but "garbage"`},
 		{"end of the channel", `os.close(3); import time; time.sleep(60)`, "kernel closed its channel"},
 		{"exit", "os._exit(3)", "exit status 3"},
+		{"driver that says why", "send(type='dying', value='out of ideas'); os._exit(70)", "exit status 70: out of ideas"},
 		{"crash", "os.kill(os.getpid(), 11)", "signal: segmentation fault"},
 		{"SIGKILL by the user", "os.kill(0, 9)", "signal: killed"},
 	} {

@@ -66,8 +66,9 @@ func dropCapabilities() error {
 	return nil
 }
 
-// prepareHome gives the user the workspace, if it is not theirs already. What is in it stays as it is.
-func prepareHome(path string, uid int) error {
+// prepareHome gives the user the workspace, if it is not theirs already, and opens it to them, if they have closed it.
+// What is in it stays as it is.
+func prepareHome(path string, user *userThread) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open the workspace %s: %w", path, err)
@@ -77,11 +78,16 @@ func prepareHome(path string, uid int) error {
 	if err := unix.Fstat(fd, &stat); err != nil {
 		return fmt.Errorf("look at the workspace %s: %w", path, err)
 	}
-	if int(stat.Uid) == uid {
-		return nil
+	if int(stat.Uid) != user.uid {
+		if err := unix.Fchownat(fd, "", user.uid, user.uid, unix.AT_EMPTY_PATH); err != nil {
+			return fmt.Errorf("give the workspace %s to uid %d: %w", path, user.uid, err)
+		}
 	}
-	if err := unix.Fchownat(fd, "", uid, uid, unix.AT_EMPTY_PATH); err != nil {
-		return fmt.Errorf("give the workspace %s to uid %d: %w", path, uid, err)
+	if mode := stat.Mode & 0o7777; mode&unix.S_IRWXU != unix.S_IRWXU {
+		// As its owner: this process need not have the capability to change the mode of what is another's.
+		if err := user.do(func() error { return unix.Chmod(path, mode|unix.S_IRWXU) }); err != nil {
+			return fmt.Errorf("open the workspace %s to uid %d: %w", path, user.uid, err)
+		}
 	}
 	return nil
 }

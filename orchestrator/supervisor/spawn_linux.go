@@ -23,16 +23,13 @@ const Home = "/home/user"
 func (r *Reaper) spawn(language Language, uid int, stdin, output, channel *os.File) (*process, error) {
 	program := language.Argv[0]
 	attr := &syscall.ProcAttr{
-		Dir:   Home,
+		Dir:   "/", // the workspace may be closed to its own user
 		Env:   kernelEnv(language.Env),
 		Files: []uintptr{stdin.Fd(), output.Fd(), output.Fd(), channel.Fd()},
 		Sys: &syscall.SysProcAttr{
 			Setsid:     true,
 			Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}, //nolint:gosec // a uid
 		},
-	}
-	if info, err := os.Stat(Home); err != nil || !info.IsDir() {
-		attr.Dir = "/"
 	}
 	type outcome struct {
 		p   *process

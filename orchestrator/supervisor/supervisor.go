@@ -16,9 +16,10 @@ import (
 const (
 	// BootTimeout is how long a kernel may take to boot.
 	BootTimeout = time.Minute
-	// AnswerTimeout is how long a kernel may take to answer a setup or a ping, and to start an execution before the
-	// clock of its deadline runs without it.
+	// AnswerTimeout is how long a kernel may take to answer a setup or a ping.
 	AnswerTimeout = 10 * time.Second
+	// StartPatience is how long a kernel may take to start an execution before the clock of its deadline runs without it.
+	StartPatience = 2 * time.Second
 	// killTimeout bounds the killing of all processes of the user.
 	killTimeout = 10 * time.Second
 )

@@ -100,7 +100,7 @@ func TestReaper(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, sleep.signalGroup(unix.SIGTERM))
 	<-sleep.exited
-	require.Equal(t, Exit{Value: "signal: terminated"}, exitOf(sleep.status, nil, false))
+	require.Equal(t, Exit{Value: "signal: terminated"}, exitOf(sleep.status, nil, false, ""))
 	require.NoError(t, sleep.signalGroup(unix.SIGTERM), "its number may be another's by now")
 	require.ErrorIs(t, unix.Kill(sleep.pid, 0), unix.ESRCH, "no zombie is left")
 	cancel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"strconv"
@@ -55,6 +56,21 @@ func (t *userThread) do(fn func() error) error {
 		result <- err
 	}
 	return <-result
+}
+
+// deafen blocks all signals on the thread for good. The user's processes may signal a thread that acts as the user, and
+// the Go runtime takes one that is queued with the look of a fault for a fault. No AllThreadsSyscall returns after it.
+func (t *userThread) deafen() error {
+	var all unix.Sigset_t
+	for i := range all.Val {
+		all.Val[i] = math.MaxUint64
+	}
+	result := make(chan error)
+	t.calls <- func() { result <- unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil) }
+	if err := <-result; err != nil {
+		return fmt.Errorf("block signals: %w", err)
+	}
+	return nil
 }
 
 // setThreadUID sets the real and effective uid of this thread only; unix.Setresuid sets those of all threads.

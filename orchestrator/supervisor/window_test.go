@@ -117,6 +117,21 @@ func TestWindow(t *testing.T) {
 			require.Len(t, b.dial(t).hello.Executions, journalExecutions, "read to its end, it is forgotten")
 		})
 	})
+	t.Run("executions that are forgotten leave nothing behind", func(t *testing.T) {
+		onBench(t, &scripted{}, Config{}, func(t *testing.T, b *bench) {
+			c := b.claimed(t)
+			for range 2 * journalExecutions {
+				c.execute(rand.Text(), "x")
+				c.done()
+			}
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			require.LessOrEqual(t, len(b.conn.cursors), journalExecutions)
+			for _, r := range b.journal.ring {
+				require.Equal(t, b.journal.knows(r.id), len(r.kept) > 0)
+			}
+		})
+	})
 	t.Run("kernel does not wait when nobody is attached", func(t *testing.T) {
 		var printed atomic.Int64
 		onBench(t, &scripted{execute: printer(many, &printed)}, Config{}, func(t *testing.T, b *bench) {
