@@ -14,15 +14,13 @@ import (
 // session is the manager's private record of a context: what is intended (its record), what runs (container and
 // connection), and the executions under way.
 //
-// Two locks. lifecycle is held by whoever replaces or removes the container, across engine calls. mu guards the fields
-// below it, never across I/O. Order: lifecycle, then the manager's mu, then mu.
+// Three locks. lifecycle is held by whoever replaces or removes the container, across engine calls. sending keeps the
+// order of executions on the wire that of the list; it is held for a write to the bridge, which is always read. mu guards
+// the fields below it, never across I/O. Order: lifecycle, sending, the manager's mu, mu.
 type session struct {
 	m         *Manager
 	lifecycle chan struct{} // capacity 1
-
-	// sending keeps the order of executions on the wire that of the list. Held for a write to the bridge, which is
-	// always read. Taken before mu.
-	sending sync.Mutex
+	sending   sync.Mutex
 
 	mu         sync.Mutex
 	record     store.Context
