@@ -132,7 +132,7 @@ func (a *app) runServer(ctx context.Context, listener net.Listener, server *http
 		}
 	})
 	address := "http://" + reachable(listener.Addr())
-	log.Info("listening", "address", listener.Addr().String(), "url", address)
+	log.Info("listening", "url", address, "address", listener.Addr().String())
 	if a.config.Hello {
 		if err := a.hello(ctx, address); err != nil && ctx.Err() == nil {
 			end(fmt.Errorf("run the first cell: %w", err))

@@ -7,6 +7,7 @@ import warnings
 from asyncio import CancelledError
 from importlib import invalidate_caches
 from os import environ, stat
+from os.path import dirname
 from site import addsitedir, getusersitepackages
 
 from IPython.core.displayhook import DisplayHook
@@ -15,6 +16,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets import Type
 from traitlets.config import Config
 
+_HERE = dirname(__file__) + "/"
 PIP_DOWNLOADS = re.compile(r"\bpip3?\b.*\b(install|download)\b").search
 NO_NETWORK = """\
 hint: this context has no network, so pip cannot reach a package index. Whoever operates the server can give contexts
@@ -118,6 +120,8 @@ class Shell(InteractiveShell):
         kind, value, tb = exc_tuple or sys.exc_info()
         if isinstance(value, CancelledError) and self.cancelled():
             exc_tuple = kind, value, tb = KeyboardInterrupt, KeyboardInterrupt(), tb
+        if isinstance(value, KeyboardInterrupt):
+            _cut_handler(tb)
         try:
             if _holds_group(value):  # IPython cannot format these yet, and would print them
                 lines = traceback.format_exception(kind, value, _without_shell(tb))
@@ -220,3 +224,11 @@ def _without_shell(tb):
     while tb is not None and tb.tb_frame.f_globals.get("__name__", "").startswith("IPython."):
         tb = tb.tb_next
     return tb
+
+
+def _cut_handler(tb):
+    """End a traceback before the frame of the driver's own signal handler."""
+    while tb is not None and tb.tb_next is not None:
+        if tb.tb_next.tb_frame.f_code.co_filename.startswith(_HERE):
+            tb.tb_next = None
+        tb = tb.tb_next
