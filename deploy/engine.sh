@@ -57,7 +57,8 @@ install() {
 alive() {
     for file in "$ROOT/var/run/docker/containerd/containerd.pid" "$ROOT/var/run/docker.pid"; do
         [ -s "$file" ] || continue
-        case $(cat "$ROOT/proc/$(cat "$file")/comm" 2>/dev/null) in
+        process=$ROOT/proc/$(cat "$file")
+        case $(sed -n 's/^State:.\(Z\).*/\1/p' "$process/status" 2>/dev/null)$(cat "$process/comm" 2>/dev/null) in
         containerd) ;;
         dockerd) return 0 ;;
         *) rm -f "$file" ;;
@@ -73,9 +74,11 @@ background() {
     mkdir -p "$(dirname "$LOG")"
     say "no systemd here: starting dockerd in the background, with its log in $LOG"
     setsid dockerd >>"$LOG" 2>&1 </dev/null &
+    started=yes
 }
 
 start() {
+    started=
     if systemd; then
         systemctl enable --now docker || die 'systemd could not start docker: see journalctl -u docker'
     else
@@ -87,6 +90,8 @@ start() {
             "$(systemd && echo 'journalctl -u docker' || echo "$LOG")"
         sleep 1
         waited=$((waited + 1))
+        # One that was there may have been about to end.
+        systemd || [ -n "$started" ] || background "$1"
     done
     say "Docker engine $answer answers"
 }
