@@ -53,7 +53,8 @@ install() {
 }
 
 # alive reports whether a daemon is there already, answering or not yet. It removes the pid files of one that did not
-# end well: their numbers may belong to somebody else by now, and the daemon would not start beside that.
+# end well: their numbers may belong to somebody else by now, and the daemon would not start beside that. A zombie's name
+# gets a Z before it, and so is nobody's.
 alive() {
     for file in "$ROOT/var/run/docker/containerd/containerd.pid" "$ROOT/var/run/docker.pid"; do
         [ -s "$file" ] || continue
