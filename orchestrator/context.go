@@ -67,12 +67,26 @@ type CreateRequest struct {
 // ExecuteRequest asks for an execution. At most one of Context and Language is set; with neither, the code runs in the
 // default context of DefaultLanguage.
 type ExecuteRequest struct {
-	Context  string // a context's id
-	Language string // run in this language's default context, which is created when needed
-	Code     string
-	Env      map[string]string // for this execution only
-	Timeout  time.Duration     // 0: none
+	Context   string // a context's id
+	Language  string // run in this language's default context, which is created when needed
+	Code      string
+	Env       map[string]string // for this execution only
+	Timeout   time.Duration     // 0: none
+	MaxOutput int64             // bytes of output and results, after which the execution ends as output_limit; 0: no bound
 }
+
+// ExecutionStatus is where an execution stands.
+type ExecutionStatus struct {
+	ID         string
+	Context    string
+	Generation int // of the context, when the execution was accepted
+	State      ExecutionState
+	Seq        uint64 // of its newest event
+	Done       *Event // how it ended, once it has
+}
+
+// ExecutionState is where an execution stands.
+type ExecutionState = kernel.ExecutionState
 
 // Event is what an execution tells; see the kernel package for the order of events.
 type Event = kernel.Event

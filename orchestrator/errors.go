@@ -19,6 +19,8 @@ var (
 	ErrCapacity = errors.New("capacity reached")
 	// ErrImageMissing: the language's image is not on the engine; the words name the command that builds it.
 	ErrImageMissing = errors.New("image missing")
+	// ErrReplaced: somebody else has begun to read the execution; the newest reader takes over.
+	ErrReplaced = errors.New("another reader has taken over")
 	// ErrEngine: the engine cannot be reached or does not answer; the same request may succeed later.
 	ErrEngine = errors.New("container engine unavailable")
 )

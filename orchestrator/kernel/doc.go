@@ -14,8 +14,9 @@
 // did, and every execution it remembers with the sequence number of its newest event. It comes once the kernel has
 // booted. The newest connection fences older ones off: they are closed.
 //
-//	{"type":"hello","protocol":1,"boot":"…","language":"python","version":"3.13.5","claimed":true,"generation":3,
-//	 "meta":{…},"executions":[{"id":"…","seq":41,"state":"running"}]}
+//	{"type":"hello","protocol":2,"boot":"…","language":"python","version":"3.13.5","claimed":true,"generation":3,
+//	 "meta":{…},"executions":[{"id":"…","seq":41,"state":"running","output":123},
+//	 {"id":"…","seq":40,"state":"done","output":7,"done":{"id":"…","seq":40,"type":"done","ending":"ok",…}}]}
 //
 // A bridge leaves when it has heard nothing for BridgeTimeout, so the orchestrator pings every PingEvery:
 //
@@ -55,6 +56,10 @@
 // for a frame is replaced by a text/plain note with its type and size, and so is one of more than 64 MIME types or with
 // one longer than 256 bytes.
 //
+// An execute may set limits: {"output_bytes":…,"disk_bytes":…}. One that writes more output and results than output_bytes
+// is ended as output_limit; one during which the workspace grows beyond disk_bytes as disk_full. Both take the way of an
+// interrupt. What was written until then is delivered.
+//
 // An interrupt takes a queued execution out, or interrupts the running one: SIGINT to the kernel's process group; a
 // kernel that has not ended the execution after Grace is killed with everything else of the user. A timeout does the
 // same when it expires; its clock starts with started, or 2 s after the kernel was given the execution if that has not
@@ -68,12 +73,15 @@
 // A kernel that dies ends the running execution (ending oom, crashed, or the timeout or interrupt that had it killed)
 // and the queued ones with the same ending, unrun; then comes an event for the connection. The journal stays readable.
 //
-//	{"type":"exited","ending":"crashed","value":"signal: segmentation fault"}
+//	{"type":"exited","ending":"crashed","value":"signal: segmentation fault","executions":[…]}
+//
+// It may overtake events that wait for a slow reader's acks. Its executions are those of a hello, each with its done, so
+// that whoever gives up the rest of the journal can still say how each ended, and by output how much it has not read.
 //
 // A stop kills all processes of the user, keeps the journal, and ends no execution: whoever stops a container knows
 // why and writes the done (restarted, removed).
 //
-//	{"op":"stop"}    {"type":"stopped"}
+//	{"op":"stop"}    {"type":"stopped","executions":[…]}
 //
 // # The journal
 //
@@ -82,7 +90,13 @@
 // that can run and wait at once, and of as many more. Those that the connection has not read yet stay in any case.
 // A new connection receives the events of an execution after it has sent an execute or a resume for it:
 //
-//	{"op":"resume","id":"01J…","after":41}
+//	{"op":"resume","id":"01J…","after":41,"reader":7}
+//	{"id":"01J…","type":"resumed","reader":7,"seq":57}
+//
+// The resumed comes before the events that it asks for, and after all that an earlier subscription of this connection
+// sent: the newest reader of an execution takes over from older ones. Its seq is that of the newest event so far. A gap
+// counts exactly what a reader has not seen; where the journal no longer knows that, at_most says that bytes is an upper
+// bound.
 //
 // The reader acknowledges what it has taken, every AckEvery bytes:
 //

@@ -12,7 +12,7 @@ import (
 // Sizes and times that both ends of the protocol agree on.
 const (
 	// Protocol is the version that a hello names. It rises when an older peer could misunderstand a newer one.
-	Protocol = 1
+	Protocol = 2
 	// MaxFrame is the length of the longest frame in bytes, its newline included.
 	MaxFrame = 8 << 20
 	// MaxText is the length of the longest text in one stdout or stderr event, in bytes.
@@ -61,8 +61,16 @@ type Request struct {
 	Env        map[string]string `json:"env,omitempty"`        // claim: for good; execute: for this execution
 	Code       string            `json:"code,omitempty"`       // execute
 	TimeoutMS  int64             `json:"timeout_ms,omitempty"` // execute: the deadline, counted from started; 0 means none
+	Limits     *Limits           `json:"limits,omitempty"`     // execute
 	After      uint64            `json:"after,omitempty"`      // resume, repeated execute: the last sequence number seen
+	Reader     uint64            `json:"reader,omitempty"`     // resume: told again by its resumed
 	Seq        uint64            `json:"seq,omitempty"`        // ack: the last sequence number taken
+}
+
+// Limits bound one execution beyond its deadline. A zero field bounds nothing.
+type Limits struct {
+	OutputBytes int64 `json:"output_bytes,omitempty"` // of output and results; more ends it as output_limit
+	DiskBytes   int64 `json:"disk_bytes,omitempty"`   // that the workspace may grow to while it runs; more ends it as disk_full
 }
 
 // EventType names what an Event tells.
@@ -76,6 +84,7 @@ const (
 	TypeStopped EventType = "stopped"
 	TypePong    EventType = "pong"
 	TypeExited  EventType = "exited"
+	TypeResumed EventType = "resumed"
 
 	TypeStarted EventType = "started"
 	TypeStdout  EventType = "stdout"
@@ -133,6 +142,7 @@ type Usage struct {
 	CPUMillis  int64 `json:"cpu_ms"`               // CPU time of the whole container
 	WallMillis int64 `json:"wall_ms"`              // from started to done
 	PeakBytes  int64 `json:"peak_bytes,omitempty"` // highest sample of the container's memory
+	OOMKills   int64 `json:"oom_kills,omitempty"`  // processes that the memory limit killed, the kernel or its children
 }
 
 // ExecutionState is where an execution stands, as a hello tells it.
@@ -147,9 +157,11 @@ const (
 
 // ExecutionStatus is one execution that a supervisor remembers.
 type ExecutionStatus struct {
-	ID    string         `json:"id"`
-	Seq   uint64         `json:"seq"` // of its newest event
-	State ExecutionState `json:"state"`
+	ID     string         `json:"id"`
+	Seq    uint64         `json:"seq"` // of its newest event
+	State  ExecutionState `json:"state"`
+	Output int64          `json:"output,omitempty"` // bytes of output and results so far, as a gap counts them
+	Done   *Event         `json:"done,omitempty"`   // its done, once it has ended
 }
 
 // Event is a frame from the supervisor to the orchestrator.
@@ -167,6 +179,7 @@ type Event struct {
 	Value     string                     `json:"value,omitempty"`     // error, refused, exited, done: words for a person
 	Traceback string                     `json:"traceback,omitempty"` // error
 	Bytes     int64                      `json:"bytes,omitempty"`     // gap: how much output is missing here
+	AtMost    bool                       `json:"at_most,omitempty"`   // gap: bytes is an upper bound
 	Ending    Ending                     `json:"ending,omitempty"`    // done, exited
 	State     State                      `json:"state,omitempty"`     // done
 	Usage     *Usage                     `json:"usage,omitempty"`     // done
@@ -179,7 +192,8 @@ type Event struct {
 	Generation int               `json:"generation,omitempty"` // hello, refused: of the claim
 	Meta       map[string]string `json:"meta,omitempty"`       // hello, refused: of the claim
 	Exited     string            `json:"exited,omitempty"`     // hello: how the kernel died, if it did
-	Executions []ExecutionStatus `json:"executions,omitempty"` // hello
+	Executions []ExecutionStatus `json:"executions,omitempty"` // hello, exited, stopped
+	Reader     uint64            `json:"reader,omitempty"`     // resumed: of the request; its seq is that of the newest event
 }
 
 // ErrFrameTooLarge says that a frame is longer than MaxFrame.
