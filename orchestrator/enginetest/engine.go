@@ -22,6 +22,7 @@ type Hooks struct {
 	Remove func() error
 	List   func() error
 	Image  func() error
+	Setup  func() error // of a kernel, by a claim: its error is that of the working directory
 }
 
 // Engine is an orchestrator.Engine, Workspaces and Images.
@@ -95,6 +96,8 @@ func (e *Engine) hook(pick func(Hooks) func() error) error {
 	return f()
 }
 
+func (e *Engine) setup() error { return e.hook(func(h Hooks) func() error { return h.Setup }) }
+
 // Start implements orchestrator.Engine.
 func (e *Engine) Start(_ context.Context, spec orchestrator.ContainerSpec) (string, error) {
 	if err := e.hook(func(h Hooks) func() error { return h.Start }); err != nil {
@@ -109,7 +112,7 @@ func (e *Engine) Start(_ context.Context, spec orchestrator.ContainerSpec) (stri
 	}
 	e.started++
 	ctx, kill := context.WithCancel(context.Background())
-	kernel := newScript(ctx, e.running.Go, e.gates)
+	kernel := newScript(ctx, e.running.Go, e.setup, e.gates)
 	c := &container{
 		Container: orchestrator.Container{
 			ID: fmt.Sprintf("container-%d", e.started), Name: spec.Name, Image: spec.Image, UID: spec.UID,

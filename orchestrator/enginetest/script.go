@@ -26,6 +26,7 @@ import (
 type script struct {
 	life   context.Context //nolint:containedctx // the container's
 	spawn  func(func())    // starts a goroutine that somebody waits for
+	setup  func() error
 	gates  *gates
 	exited chan struct{}
 
@@ -39,9 +40,9 @@ type script struct {
 
 var _ supervisor.Adapter = (*script)(nil)
 
-func newScript(life context.Context, spawn func(func()), g *gates) *script {
+func newScript(life context.Context, spawn func(func()), setup func() error, g *gates) *script {
 	return &script{
-		life: life, spawn: spawn, gates: g, exited: make(chan struct{}), env: map[string]string{}, vars: map[string]string{},
+		life: life, spawn: spawn, setup: setup, gates: g, exited: make(chan struct{}), env: map[string]string{}, vars: map[string]string{},
 		interrupt: make(chan struct{}, 1),
 	}
 }
@@ -51,6 +52,9 @@ func (k *script) Boot(context.Context) (string, error) { return "1.0", nil }
 func (k *script) Setup(_ context.Context, cwd string, env map[string]string) error {
 	if strings.HasPrefix(cwd, "/missing") {
 		return &supervisor.CwdError{Value: "no such directory: " + cwd}
+	}
+	if err := k.setup(); err != nil {
+		return &supervisor.CwdError{Value: err.Error()}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
