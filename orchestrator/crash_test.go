@@ -114,7 +114,7 @@ func (h *house) settled() {
 }
 
 // dying runs f against servers that are killed at every step of it, and then looks at the next server.
-func dying(t *testing.T, prepare func(h *house) string, f func(h *house, id string) error, look func(t *testing.T, h *house, id string, err error)) {
+func dying(t *testing.T, prepare func(h *house) string, f func(h *house, id string, dead <-chan struct{}) error, look func(t *testing.T, h *house, id string, err error)) {
 	t.Helper()
 	const never = 1 << 30
 	for died, steps := true, 1; died; steps++ {
@@ -128,7 +128,7 @@ func dying(t *testing.T, prepare func(h *house) string, f func(h *house, id stri
 		}
 		<-m.steps
 		m.steps <- steps
-		err := f(h, id)
+		err := f(h, id, m.dead)
 		select {
 		case <-m.dead:
 		default:
@@ -149,7 +149,7 @@ func TestServerKilledAtEveryStep(t *testing.T) {
 	}
 	t.Run("of a creation", func(t *testing.T) {
 		var created orchestrator.CodeContext
-		dying(t, func(*house) string { return "" }, func(h *house, _ string) (err error) {
+		dying(t, func(*house) string { return "" }, func(h *house, _ string, _ <-chan struct{}) (err error) {
 			created, err = h.Create(t.Context(), orchestrator.CreateRequest{})
 			return err
 		}, func(t *testing.T, h *house, _ string, err error) {
@@ -165,7 +165,7 @@ func TestServerKilledAtEveryStep(t *testing.T) {
 		})
 	})
 	t.Run("of a restart", func(t *testing.T) {
-		dying(t, prepared, func(h *house, id string) error {
+		dying(t, prepared, func(h *house, id string, _ <-chan struct{}) error {
 			_, err := h.Restart(t.Context(), id)
 			return err
 		}, func(t *testing.T, h *house, id string, err error) {
@@ -186,7 +186,7 @@ func TestServerKilledAtEveryStep(t *testing.T) {
 		})
 	})
 	t.Run("of a removal", func(t *testing.T) {
-		dying(t, prepared, func(h *house, id string) error {
+		dying(t, prepared, func(h *house, id string, _ <-chan struct{}) error {
 			return h.Remove(t.Context(), id)
 		}, func(t *testing.T, h *house, id string, err error) {
 			_, gone := h.Get(t.Context(), id)
@@ -199,14 +199,16 @@ func TestServerKilledAtEveryStep(t *testing.T) {
 		})
 	})
 	t.Run("of the recovery from a kernel's death", func(t *testing.T) {
-		dying(t, prepared, func(h *house, id string) error {
+		dying(t, prepared, func(h *house, id string, dead <-chan struct{}) error {
 			h.start(id, "die")
-			for range 1000 {
-				if cc, err := h.Get(t.Context(), id); err != nil || cc.Generation == 2 {
-					return err
+			require.Eventually(t, func() bool {
+				select {
+				case <-dead:
+					return true
+				default:
+					return h.get(id).Generation == 2
 				}
-				time.Sleep(time.Millisecond)
-			}
+			}, soon, time.Millisecond)
 			return nil
 		}, func(t *testing.T, h *house, id string, _ error) {
 			require.Eventually(t, func() bool { return h.get(id).State == orchestrator.StateReady }, soon, time.Millisecond)
