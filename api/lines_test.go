@@ -18,9 +18,9 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// TestGolden plays testdata/*.events, the frames of one execution each, and compares what clients get with *.ndjson, the
+// TestLinesGolden plays testdata/*.events, the frames of one execution each, and compares what clients get with *.ndjson, the
 // lines of /execute, and *.frames, the events. Every ending is among them.
-func TestGolden(t *testing.T) {
+func TestLinesGolden(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/*.events")
 	require.NoError(t, err)
 	told := map[kernel.Ending]bool{kernel.EndingOK: false, kernel.EndingError: false}
