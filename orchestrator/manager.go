@@ -30,7 +30,7 @@ type Config struct {
 	MaxOutput   int64         // bytes of output and results, after which an execution ends as output_limit; 0: no bound
 	// WorkspaceBytes is the size of a workspace beyond which what runs in it ends as disk_full; 0: no bound.
 	WorkspaceBytes int64
-	Logger      *slog.Logger  // nil: slog.Default
+	Logger         *slog.Logger // nil: slog.Default
 }
 
 // Defaults of a Manager.
