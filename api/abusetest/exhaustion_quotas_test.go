@@ -61,8 +61,8 @@ func testTinyExecutions(t *testing.T, a *arena) {
 func testQuotasOfUsers(t *testing.T, greedy, other *arena) {
 	const probe = `import ctypes, fcntl, os
 watch = ctypes.CDLL(None).inotify_init() >= 0
-pipe = os.pipe()
-print(watch, fcntl.fcntl(pipe[0], fcntl.F_GETPIPE_SZ) >= 65536)`
+pipes = [os.pipe() for _ in range(16)]
+print(watch, all(fcntl.fcntl(p[0], fcntl.F_GETPIPE_SZ) >= 65536 for p in pipes))`
 	const take = `import ctypes, fcntl, os
 libc = ctypes.CDLL(None)
 watches = [fd for fd in (libc.inotify_init() for _ in range(200)) if fd >= 0]
@@ -71,7 +71,8 @@ try:
     while True:
         pipes.append(os.pipe())
         fcntl.fcntl(pipes[-1][0], fcntl.F_SETPIPE_SZ, 1 << 20)
-except OSError: pass`
+except OSError: pass
+while fcntl.fcntl(pipes[-1][0], fcntl.F_GETPIPE_SZ) >= 65536: pipes.append(os.pipe())`
 	uid := func(a *arena) string {
 		status, err := os.ReadFile(procFile(a.box.kernel(t).pid, "status"))
 		require.NoError(t, err)
