@@ -64,6 +64,7 @@ func TestSabotageThatKillsTheKernel(t *testing.T) {
 		{"abort", "import os; os.abort()", -6},
 		{"all descriptors closed", "import os; os.closerange(0, 1024)", 70},
 		{"the channel closed", "import os; os.close(3)", 70},
+		{"the shell emptied", "get_ipython().__dict__.clear()", 70},
 		{"killed", "import os; os.kill(os.getpid(), 9)", -9},
 	} {
 		t.Run(c.name, func(t *testing.T) {
