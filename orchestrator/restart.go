@@ -115,7 +115,11 @@ func (s *session) retire(ctx context.Context, ending kernel.Ending, why string) 
 func stopped(ctx context.Context, conn *kernel.Conn) bool {
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
-	return conn != nil && conn.Stop(ctx) == nil
+	if conn == nil {
+		return false
+	}
+	_, err := conn.Stop(ctx)
+	return err == nil
 }
 
 // removeLater removes a container behind the caller's back; empty means none.
