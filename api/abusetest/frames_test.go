@@ -67,10 +67,7 @@ time.sleep(0.3); print('real')
 'real'`, "real\n"},
 		{"a fork that Python does not know of", `import ctypes, os
 if ctypes.PyDLL(None).fork() == 0:
-    for fd in range(3, 256):
-        try: os.write(fd, b'` + forgery + `')
-        except OSError: pass
-    os._exit(0)
+    os.write(3, b'` + forgery + `'); os._exit(0)
 os.wait(); print('real')
 'real'`, "real\n"},
 	} {
