@@ -31,13 +31,15 @@ type OnceRequest struct {
 	Limits  Limits
 	Network Network
 	UIDs    UIDRange
+
+	MaxOutput int64 // bytes of output and results, after which it ends as output_limit; 0: no bound
 }
 
 // RunOnce runs code in a container of its own, with a workspace of its own, and removes both. It needs no store: the
 // container carries a lease, so that it ends by itself when this program is killed. emit is called for each event in
 // order, the done last; its error ends the run. When ctx ends the execution is interrupted, and its done still emitted.
 func RunOnce(ctx context.Context, engine Engine, req OnceRequest, emit func(Event) error) (err error) {
-	if err := validateExecute(ExecuteRequest{Code: req.Code, Env: req.Env, Timeout: req.Timeout}, math.MaxInt64); err != nil {
+	if err := validateExecute(ExecuteRequest{Code: req.Code, Env: req.Env, Timeout: req.Timeout}, math.MaxInt64, 0); err != nil {
 		return err
 	}
 	id := newExecutionID()
@@ -73,6 +75,7 @@ func RunOnce(ctx context.Context, engine Engine, req OnceRequest, emit func(Even
 	}
 	err = conn.Send(kernel.Request{
 		Op: kernel.OpExecute, ID: id, Code: req.Code, Env: req.Env, TimeoutMS: req.Timeout.Milliseconds(),
+		Limits: &kernel.Limits{OutputBytes: req.MaxOutput},
 	})
 	if err != nil {
 		return err
