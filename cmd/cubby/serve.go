@@ -20,6 +20,8 @@ import (
 const (
 	// shutdownGrace is how long running executions have to end once the server is told to stop.
 	shutdownGrace = 10 * time.Second
+	// handoverPatience is how long a server waits for the state directory of one that stops.
+	handoverPatience = shutdownGrace + 5*time.Second
 	// removalGrace bounds the removal of all contexts when the server stops.
 	removalGrace = 2 * time.Minute
 )
@@ -65,7 +67,7 @@ func (a *app) serve(ctx context.Context) (err error) {
 		return err
 	}
 	defer listener.Close() // closed by the HTTP server before, if all went well
-	state, err := openStore(a.config.StateDir)
+	state, err := openStore(ctx, a.config.StateDir, log)
 	if err != nil {
 		return err
 	}
@@ -88,16 +90,22 @@ func (a *app) serve(ctx context.Context) (err error) {
 	return a.runServer(ctx, listener, server, manager, log)
 }
 
-// openStore opens the state directory.
-func openStore(dir string) (*store.Store, error) {
-	state, err := store.Open(dir)
-	if errors.Is(err, store.ErrInUse) {
-		return nil, fmt.Errorf("%w: stop that one, or give this one a directory of its own with --state-dir", err)
+// openStore opens the state directory. A predecessor that is just leaving is waited for as long as its leaving may take.
+func openStore(ctx context.Context, dir string, log *slog.Logger) (*store.Store, error) {
+	giveUp := time.Now().Add(handoverPatience)
+	for waiting := false; ; waiting = true {
+		state, err := store.Open(dir)
+		switch {
+		case err == nil:
+			return state, nil
+		case !errors.Is(err, store.ErrInUse):
+			return nil, fmt.Errorf("state directory %s: %w", dir, err)
+		case ctx.Err() != nil || time.Now().After(giveUp):
+			return nil, fmt.Errorf("%w: stop that one, or give this one a directory of its own with --state-dir", err)
+		case !waiting:
+			log.Info("waiting for another server to leave the state directory", "patience", handoverPatience, "error", err)
+		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("state directory %s: %w", dir, err)
-	}
-	return state, nil
 }
 
 // manager returns a manager of the configured languages, once it has seen that their images are there.

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"testing"
 	"testing/synctest"
@@ -107,9 +109,12 @@ func TestServeRefuses(t *testing.T) {
 	t.Run("a state directory in use", func(t *testing.T) {
 		c := newCLI(t)
 		s := c.serve()
-		code, _, stderr := c.run("serve", "--listen=127.0.0.1:0")
-		require.Equal(t, exitFault, code)
-		require.Contains(t, stderr, "--state-dir")
+		p, _, stderr := c.process()
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // it waits, but for no longer than its ctx
+		defer cancel()
+		require.Equal(t, exitFault, run(ctx, p, []string{"serve", "--listen=127.0.0.1:0"}))
+		require.Contains(t, stderr.String(), "--state-dir")
+		require.Contains(t, stderr.String(), fmt.Sprintf("(process %d)", os.Getpid()))
 		c.variables["CUBBY_URL"] = s.url
 		c.ok("ctx", "ls")
 		require.Equal(t, exitOK, s.stop())
