@@ -10,14 +10,26 @@ import (
 )
 
 // frames turns the events of one execution into those that clients get, one for one.
-type frames struct{ generation int }
+type frames struct {
+	generation int
+	before     *kernel.Event // the done, where it has come before the first of these events
+}
 
 // silent: a reader is told that its server is there, whether the code runs or waits.
-func (frames) silent() bool { return true }
+func (*frames) silent() bool { return true }
 
-func (frames) replaced() any { return wire.Replaced{Type: wire.TypeReplaced} }
+func (*frames) replaced() any { return wire.Replaced{Type: wire.TypeReplaced} }
 
-func (f frames) lines(ev kernel.Event) []any {
+// rest repeats a done that the reader has seen, after the late output that it has asked for: every whole stream ends with
+// one.
+func (f *frames) rest() []any {
+	if f.before == nil {
+		return nil
+	}
+	return f.lines(*f.before)
+}
+
+func (f *frames) lines(ev kernel.Event) []any {
 	at := wire.Position{Seq: ev.Seq}
 	switch ev.Type {
 	case kernel.TypeStarted:

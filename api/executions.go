@@ -90,7 +90,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	after, err := s.after(r, id, execution)
+	after, before, err := s.after(r, id, execution)
 	if err != nil {
 		return err
 	}
@@ -103,31 +103,33 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	defer context.AfterFunc(s.running, cancel)() // the next server goes on where this one ends
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set(wire.HeaderExecutionID, e.ID)
-	err = s.relay(ctx, w, e, frames{generation: e.Generation})
+	err = s.relay(ctx, w, e, &frames{generation: e.Generation, before: before})
 	if err != nil {
 		s.readOn(e, true)
 	}
 	return err
 }
 
-// after returns the number of the last event that the client has seen.
-func (s *Server) after(r *http.Request, id, execution string) (uint64, error) {
+// after returns the number of the last event that the client has seen, and the done if that is among those.
+func (s *Server) after(r *http.Request, id, execution string) (after uint64, before *orchestrator.Event, err error) {
 	values := r.URL.Query()[wire.ParamAfter]
 	if len(values) == 0 {
-		return 0, nil
+		return 0, nil, nil
 	}
-	after, err := strconv.ParseUint(values[0], 10, 64)
+	after, err = strconv.ParseUint(values[0], 10, 64)
 	if err != nil || len(values) > 1 {
-		return 0, &refusal{http.StatusBadRequest, "after is not the number of an event"}
+		return 0, nil, &refusal{http.StatusBadRequest, "after is not the number of an event"}
 	}
 	status, err := s.Contexts.Execution(r.Context(), id, execution)
 	switch {
 	case err != nil:
-		return 0, err
-	case after > status.Seq:
-		return 0, &refusal{http.StatusBadRequest, fmt.Sprintf("after: execution %s has had no event %d yet; its newest is %d", execution, after, status.Seq)}
+		return 0, nil, err
+	case status.Done == nil && after > status.Seq:
+		return 0, nil, &refusal{http.StatusBadRequest, fmt.Sprintf("after: execution %s has had no event %d; its newest is %d", execution, after, status.Seq)}
+	case status.Done != nil && after >= status.Done.Seq:
+		before = status.Done
 	}
-	return after, nil
+	return after, before, nil
 }
 
 func (s *Server) interruptExecution(w http.ResponseWriter, r *http.Request) error {

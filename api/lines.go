@@ -37,6 +37,9 @@ func (t *translation) replaced() any {
 	}
 }
 
+// rest returns nothing: the last event is always a done.
+func (t *translation) rest() []any { return nil }
+
 // lines returns the lines of an event, none or more.
 func (t *translation) lines(ev kernel.Event) []any {
 	switch ev.Type {

@@ -32,7 +32,7 @@ func TestLinesGolden(t *testing.T) {
 			events, err := os.ReadFile(script)
 			require.NoError(t, err)
 			for suffix, translated := range map[string]translator{
-				".ndjson": &translation{generation: 3}, ".frames": frames{generation: 3},
+				".ndjson": &translation{generation: 3}, ".frames": &frames{generation: 3},
 			} {
 				var got strings.Builder
 				for frame := range strings.Lines(string(events)) {

@@ -45,7 +45,7 @@ func TestRoutesSucceed(t *testing.T) {
 		{"POST", "/execute", `{"code":""}`, linesOK},
 		{"GET", "/contexts/abc/executions/01J", "", statusJSON},
 		{"GET", "/contexts/abc/executions/01J/events", "", framesOK},
-		{"GET", "/contexts/abc/executions/01J/events?after=9", "", framesOK},
+		{"GET", "/contexts/abc/executions/01J/events?after=8", "", framesOK},
 		{"POST", "/contexts/abc/executions/01J/interrupt", "", "null"},
 	} {
 		t.Run(tc.method+" "+tc.path, func(t *testing.T) {

@@ -23,13 +23,15 @@ func newLineWriter(w http.ResponseWriter) *lineWriter {
 	return &lineWriter{bufio.NewWriterSize(w, writeStep), http.NewResponseController(w)}
 }
 
-func (w *lineWriter) write(line any) error {
-	text, err := wire.Marshal(line)
-	if err != nil {
-		return err
-	}
-	if _, err := w.buffer.Write(append(text, '\n')); err != nil {
-		return fmt.Errorf("%w: %w", errClientGone, err)
+func (w *lineWriter) write(lines ...any) error {
+	for _, line := range lines {
+		text, err := wire.Marshal(line)
+		if err != nil {
+			return err
+		}
+		if _, err := w.buffer.Write(append(text, '\n')); err != nil {
+			return fmt.Errorf("%w: %w", errClientGone, err)
+		}
 	}
 	return nil
 }
@@ -54,6 +56,8 @@ type translator interface {
 	silent() bool
 	// replaced returns the last line for a reader whose place another has taken.
 	replaced() any
+	// rest returns the lines after the last event, which is a done unless the reader has asked for what came later.
+	rest() []any
 }
 
 // relay sends an execution's events as lines, to its end or until another reader takes over. The error says that the
@@ -68,21 +72,16 @@ func (s *Server) relay(ctx context.Context, w http.ResponseWriter, e *orchestrat
 		if errors.Is(err, context.Canceled) {
 			ev, err = s.await(ctx, e, out, t.silent())
 		}
-		var lines []any
 		switch {
 		case errors.Is(err, io.EOF):
-			return out.flush()
+			return errors.Join(out.write(t.rest()...), out.flush())
 		case errors.Is(err, orchestrator.ErrReplaced):
 			return errors.Join(out.write(t.replaced()), out.flush())
 		case err != nil:
 			return err
-		default:
-			lines = t.lines(ev)
 		}
-		for _, line := range lines {
-			if err := out.write(line); err != nil {
-				return err
-			}
+		if err := out.write(t.lines(ev)...); err != nil {
+			return err
 		}
 	}
 }

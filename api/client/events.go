@@ -26,7 +26,7 @@ const (
 
 var errSilent = errors.New("the server has fallen silent")
 
-// Events returns an execution's events behind number after, to its done: each once and in order. A connection that
+// Events returns an execution's events behind number after, each once and in order, and always its done as the last. A connection that
 // breaks, as when the server is restarted, is made again for as long as the client has Patience; what got lost meanwhile
 // is told by an EventGap. Breaking off the iteration interrupts nothing.
 //
@@ -128,12 +128,11 @@ func (f *follower) take(ev wire.Event) (last bool, err error) {
 	case wire.EventDone:
 		last = true
 	}
-	if seq := ev.Sequence(); seq > 0 {
-		if seq <= f.after {
-			return last, nil
-		}
-		f.after = seq
+	seq := ev.Sequence()
+	if seq > 0 && seq <= f.after && !last {
+		return false, nil
 	}
+	f.after = max(f.after, seq)
 	if !f.yield(ev, nil) {
 		return last, errBreak
 	}
