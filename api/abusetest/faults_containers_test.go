@@ -99,8 +99,8 @@ func TestBlowsWhileNoServerRuns(t *testing.T) {
 			s.remove(t, ids[i])
 		})
 	}
-	s.requireKept(t, a.neighbour)
-	s.requireKept(t, a.attacked)
+	s.requireIntact(t, a.neighbour)
+	s.requireIntact(t, a.attacked)
 	require.Equal(t, a.box.id, s.container(t, a.attacked).id)
 }
 

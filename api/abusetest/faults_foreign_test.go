@@ -52,8 +52,8 @@ func TestForeign(t *testing.T) {
 			"ended":                       a.box.foreign(t, true, func(c *container.Config) { c.Cmd = []string{"/usr/bin/true"}; another(c) }),
 		}
 		a.crash(t)
-		a.requireKept(t, a.attacked)
-		a.requireKept(t, a.neighbour)
+		a.requireIntact(t, a.attacked)
+		a.requireIntact(t, a.neighbour)
 		require.Len(t, a.ids(t), 2)
 
 		// With its own container gone, a foreign one of the same name is no heir.
@@ -65,7 +65,7 @@ func TestForeign(t *testing.T) {
 		a.settle(t, before)
 		a.box = a.container(t, a.attacked)
 		require.Len(t, a.ids(t), 2)
-		a.requireKept(t, a.neighbour)
+		a.requireIntact(t, a.neighbour)
 
 		for name, b := range foreign {
 			require.False(t, b.isGone(patient(t)), "%s has been removed", name)

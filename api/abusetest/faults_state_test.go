@@ -22,8 +22,8 @@ func TestF9TwoServers(t *testing.T) {
 		two.crash(t)
 		for i, a := range arenas {
 			require.ElementsMatch(t, []string{a.attacked, a.neighbour}, a.ids(t))
-			a.requireKept(t, a.attacked)
-			a.requireKept(t, a.neighbour)
+			a.requireIntact(t, a.attacked)
+			a.requireIntact(t, a.neighbour)
 			other := arenas[1-i]
 			_, err := a.client.Get(patient(t), other.attacked)
 			require.ErrorContains(t, err, "not found")
@@ -51,10 +51,10 @@ func TestStateDirectory(t *testing.T) {
 		require.NotZero(t, code)
 		require.Contains(t, said, "in use")
 		require.Contains(t, said, strconv.Itoa(s.pid()))
-		a.requireKept(t, a.attacked)
+		a.requireIntact(t, a.attacked)
 		stop()
 		a.crash(t) // the positive control: the lock goes with its process, however that ends
-		a.requireKept(t, a.attacked)
+		a.requireIntact(t, a.attacked)
 	})
 	t.Run("F12 moved away while it is used", func(t *testing.T) { moveState(t, newArena(t, s), false) })
 	t.Run("F12 replaced while it is used", func(t *testing.T) { moveState(t, newArena(t, s), true) })
@@ -86,7 +86,7 @@ func moveState(t *testing.T, a *arena, replace bool) {
 	require.Error(t, a.client.Restart(patient(t), a.attacked))
 	require.Error(t, a.client.Remove(patient(t), a.attacked))
 	for _, id := range []string{a.attacked, a.neighbour} {
-		a.requireKept(t, id)
+		a.requireIntact(t, id)
 	}
 	require.ElementsMatch(t, []string{a.attacked, a.neighbour}, a.ids(t))
 	require.Equal(t, a.box.id, a.container(t, a.attacked).id)
@@ -103,7 +103,7 @@ func moveState(t *testing.T, a *arena, replace bool) {
 	stop()
 	a.crash(t)
 	require.ElementsMatch(t, []string{a.attacked, a.neighbour}, a.ids(t))
-	a.requireKept(t, a.neighbour)
+	a.requireIntact(t, a.neighbour)
 	a.box.requireGone(t)
 	a.box = a.container(t, a.attacked)
 	containers, _ := a.onEngine(t)

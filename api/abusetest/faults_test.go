@@ -48,8 +48,8 @@ func (s *server) ids(t *testing.T) []string {
 	return ids
 }
 
-// requireKept holds that a context has x = 41 still.
-func (s *server) requireKept(t *testing.T, id string) {
+// requireIntact holds that a context has x = 41 still.
+func (s *server) requireIntact(t *testing.T, id string) {
 	t.Helper()
 	got := s.run(t, id, "x + 1")
 	require.Equal(t, "42", got.text, "context %s has lost its variables: %+v", id, got)

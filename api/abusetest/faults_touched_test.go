@@ -72,7 +72,7 @@ func touch(t *testing.T, a *arena) {
 		Memory: limits.Memory + 1<<20, MemorySwap: limits.MemorySwap + 1<<20, PidsLimit: &pids,
 	}})
 	require.NoError(t, err)
-	_, most := a.box.pids(t)
+	most := a.box.number(t, "pids", "pids.max", "")
 	require.Equal(t, pids, most, "the positive control: the limit has changed")
 	got := st.wait(t)
 	require.Equal(t, "ok", got.ending, "%+v", got)
@@ -81,13 +81,13 @@ func touch(t *testing.T, a *arena) {
 	stop()
 
 	a.crash(t)
-	a.requireKept(t, a.attacked)
-	a.requireKept(t, a.neighbour)
+	a.requireIntact(t, a.attacked)
+	a.requireIntact(t, a.neighbour)
 	a.restart(t, a.attacked)
 	a.box.requireGone(t)
 	fresh := a.run(t, a.attacked, "x + 1")
 	require.Equal(t, "NameError", fresh.errName)
-	a.requireKept(t, a.neighbour)
+	a.requireIntact(t, a.neighbour)
 	require.Equal(t, neighbour.id, a.container(t, a.neighbour).id)
 	a.box = a.container(t, a.attacked)
 }
@@ -114,7 +114,7 @@ func TestPaused(t *testing.T) {
 		require.Equal(t, "ok", got.ending, "%+v", got)
 		require.Equal(t, numbers(n), got.stdout)
 		busy.settle(t, got)
-		idle.requireKept(t, idle.attacked)
+		idle.requireIntact(t, idle.attacked)
 
 		st = busy.begin(t, busy.attacked, sleeping)
 		st.until(t, isOn)
