@@ -49,10 +49,7 @@ func startServer(t *testing.T, args ...string) *server {
 // startProgram is startServer for a program of another version.
 func startProgram(t *testing.T, program string, args ...string) *server {
 	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := listener.Addr().String()
-	require.NoError(t, listener.Close())
+	address := freeAddress(t)
 	s := &server{
 		client: &client.Client{URL: "http://" + address}, docker: dial(t),
 		program: program, address: address, state: t.TempDir(), args: args, log: filepath.Join(t.TempDir(), "server.log"),
@@ -60,6 +57,15 @@ func startProgram(t *testing.T, program string, args ...string) *server {
 	t.Cleanup(func() { s.end(t) })
 	s.start(t)
 	return s
+}
+
+// freeAddress is one on loopback that nobody listens at.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	return listener.Addr().String()
 }
 
 // start starts the server, on the same state directory and port every time, and waits until it answers.
