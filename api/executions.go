@@ -77,7 +77,7 @@ func statusOf(status orchestrator.ExecutionStatus) wire.Execution {
 		ID: status.ID, ContextID: status.Context, Generation: status.Generation, State: wire.ExecutionState(status.State), Seq: status.Seq,
 	}
 	if status.Done != nil {
-		outcome := outcomeOf(*status.Done)
+		outcome := OutcomeOf(*status.Done)
 		e.Done = &outcome
 	}
 	return e

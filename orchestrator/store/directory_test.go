@@ -3,7 +3,6 @@ package store_test
 import (
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,14 +10,7 @@ import (
 	"cubby/orchestrator/store"
 )
 
-func TestDirectory(t *testing.T) {
-	t.Run("F10 in use names the process", func(t *testing.T) {
-		dir := t.TempDir()
-		mustOpen(t, dir)
-		_, err := store.Open(dir)
-		require.ErrorIs(t, err, store.ErrInUse)
-		require.ErrorContains(t, err, "(process "+strconv.Itoa(os.Getpid())+")")
-	})
+func TestDirectoryMovedAway(t *testing.T) {
 	for name, spoil := range map[string]func(dir, elsewhere string) error{
 		"F12 moved": os.Rename,
 		"F12 replaced": func(dir, elsewhere string) error {

@@ -92,9 +92,8 @@ type Store struct {
 	setAside string
 }
 
-// Open opens the state directory, making it when it is not there. The error is ErrInUse, naming the process, when another
-// one has it open, and ErrNewer when its schema is newer. A store that cannot be read is set aside, and a new, empty one
-// opened.
+// Open opens the state directory, making it when it is not there. The error is ErrInUse when another process has it
+// open and ErrNewer when its schema is newer. A store that cannot be read is set aside, and a new, empty one opened.
 func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create state directory: %w", err)
@@ -109,9 +108,6 @@ func Open(dir string) (*Store, error) {
 		}
 		db, err = open(path)
 	}
-	if errors.Is(err, ErrInUse) {
-		return nil, fmt.Errorf("open %s: %w%s", path, err, holder(dir))
-	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
@@ -122,7 +118,6 @@ func Open(dir string) (*Store, error) {
 	if s.instance, err = instance(filepath.Join(dir, "instance")); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	signIn(dir)
 	return s, nil
 }
 

@@ -51,6 +51,13 @@ func TestRecordsSurviveReopening(t *testing.T) {
 	require.Empty(t, s.SetAside())
 }
 
+func TestOpenRefusesADirectoryInUse(t *testing.T) {
+	dir := t.TempDir()
+	mustOpen(t, dir)
+	_, err := store.Open(dir)
+	require.ErrorIs(t, err, store.ErrInUse)
+}
+
 func TestF8OpenRefusesANewerSchema(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, mustOpenAndClose(dir))
