@@ -56,7 +56,7 @@ func (s *server) tellEvents(ctx context.Context, t *testing.T, ours filters.Args
 	now := time.Now()
 	ours.Add("type", string(events.ContainerEventType))
 	happened, failed := s.docker.Events(ctx, events.ListOptions{
-		Since: strconv.FormatInt(now.Add(-10*time.Minute).Unix(), 10), Until: strconv.FormatInt(now.Unix(), 10), Filters: ours,
+		Since: strconv.FormatInt(now.Add(-10*time.Minute).Unix(), 10), Until: fmt.Sprintf("%d.%09d", now.Unix(), now.Nanosecond()), Filters: ours,
 	})
 	var lines []string
 	for {

@@ -17,27 +17,29 @@ import (
 // TestFiles: more files than there is room for.
 func TestFiles(t *testing.T) {
 	s := startServer(t)
-	t.Run("A8 a file that fills /tmp is an error of the code", func(t *testing.T) {
-		a := newArena(t, s)
-		got := a.attack(t, "f = open('/tmp/f', 'wb')\nwhile True: f.write(b'x' * 10**6); f.flush()")
-		requireNoSpace(t, got)
-		tmp := a.box.fileSystem(t, "tmp")
-		require.Zero(t, tmp.Bavail)
-		require.LessOrEqual(t, int64(tmp.Blocks)*tmp.Bsize, a.detail(t, a.attacked).Limits.MemoryBytes/2)
-		require.Zero(t, a.oomKills(t))
-		a.requireWroteNothing(t)
-		a.requireKept(t)
-	})
-	t.Run("A9 files without end in /tmp are an error of the code", func(t *testing.T) {
-		a := newArena(t, s)
-		got := a.attack(t, "for i in range(10**7): open(f'/tmp/{i}', 'w').close()")
-		requireNoSpace(t, got)
-		tmp := a.box.fileSystem(t, "tmp")
-		require.Zero(t, tmp.Ffree)
-		require.Positive(t, tmp.Bavail, "inodes ran out, not room")
-		require.Zero(t, a.oomKills(t))
-		a.requireKept(t)
-	})
+	for _, dir := range []string{"tmp", "dev/shm"} {
+		t.Run("A8 a file that fills a file system in memory is an error of the code: /"+dir, func(t *testing.T) {
+			a := newArena(t, s)
+			got := a.attack(t, fmt.Sprintf("f = open('/%s/f', 'wb')\nwhile True: f.write(b'x' * 10**6); f.flush()", dir))
+			requireNoSpace(t, got)
+			full := a.box.fileSystem(t, dir)
+			require.Zero(t, full.Bavail)
+			require.LessOrEqual(t, int64(full.Blocks)*full.Bsize, a.detail(t, a.attacked).Limits.MemoryBytes/2)
+			require.Zero(t, a.oomKills(t))
+			a.requireWroteNothing(t)
+			a.requireKept(t)
+		})
+		t.Run("A9 files without end in memory are an error of the code: /"+dir, func(t *testing.T) {
+			a := newArena(t, s)
+			got := a.attack(t, fmt.Sprintf("for i in range(10**7): open(f'/%s/{i}', 'w').close()", dir))
+			requireNoSpace(t, got)
+			full := a.box.fileSystem(t, dir)
+			require.Zero(t, full.Ffree)
+			require.Positive(t, full.Bavail, "inodes ran out, not room")
+			require.Zero(t, a.oomKills(t))
+			a.requireKept(t)
+		})
+	}
 	t.Run("A11 a new context sees nothing that another left, but in the workspace they share", func(t *testing.T) {
 		testLeftovers(t, newArena(t, s))
 	})
