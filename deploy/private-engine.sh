@@ -78,8 +78,8 @@ start() {
     inside=$DIR
     [ -z "$ROOTFS" ] || inside=/mnt
     # What was killed has left its pid files, whose numbers may be somebody else's by now.
-    within find "$DIR/data" -maxdepth 3 -name '*.pid' -delete
-    set -- --data-root "$inside/data/root" --exec-root "$inside/data/exec" --pidfile "$inside/data/dockerd.pid" \
+    within find "$ROOTFS/run" -maxdepth 3 -name '*.pid' -delete
+    set -- --data-root "$inside/data" --exec-root /run/docker --pidfile /run/docker.pid \
         --host "unix://$inside/engine.sock" --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "$(cgroup)" "$@"
     set -- dockerd "$@"
     [ -z "$ROOTFS" ] || set -- chroot "$ROOTFS" "$@"
