@@ -8,7 +8,7 @@
 #   private-engine.sh pids DIR NAME          print its processes of a name: dockerd, containerd, containerd-shim-runc-v2
 #   private-engine.sh end DIR                end all that start has begun, containers too; DIR keeps engine.log
 #
-# ROOTFS names the root directory of the engine's programs, if that is not this machine's own. In DIR are the socket,
+# CUBBY_ENGINE_ROOT names the root directory of the engine's programs, if that is not this machine's own. In DIR are the socket,
 # engine.sock, and holder.pid: the process that keeps the namespaces, so that nsenter and /proc/PID/root lead there.
 # DIR/data is a file system in memory, whose size can be changed there (mount -o remount,size=…).
 set -eu
@@ -18,7 +18,7 @@ PART=private-engine
 . "$(dirname "$0")/lib.sh"
 
 WAIT=${CUBBY_ENGINE_WAIT:-60} # seconds for an engine to answer, or to end
-ROOTFS=${ROOTFS:-}
+ROOTFS=${CUBBY_ENGINE_ROOT:-}
 SIZE=8g # of the data; only what is used takes memory
 
 usage() { die 'usage: private-engine.sh start DIR [ARGUMENT…] | stop DIR | pids DIR NAME | end DIR'; }
