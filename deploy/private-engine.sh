@@ -8,9 +8,9 @@
 #   private-engine.sh pids DIR NAME          print its processes of a name: dockerd, containerd, containerd-shim-runc-v2
 #   private-engine.sh end DIR                end all that start has begun, containers too; DIR keeps engine.log
 #
-# CUBBY_ENGINE_ROOT names the root directory of the engine's programs, if that is not this machine's own. In DIR are the socket,
-# engine.sock, and holder.pid: the process that keeps the namespaces, so that nsenter and /proc/PID/root lead there.
-# DIR/data is a file system in memory, whose size can be changed there (mount -o remount,size=…).
+# CUBBY_ENGINE_ROOT names the root directory of the engine's programs, if that is not this machine's own. In DIR are the
+# socket, engine.sock, and holder.pid: the process that keeps the namespaces, so that nsenter and /proc/PID/root lead
+# there. DIR/data is a file system in memory, whose size can be changed there (mount -o remount,size=…).
 set -eu
 
 PART=private-engine
@@ -29,10 +29,11 @@ holder() {
     [ "$(tr '\0' ' ' 2>/dev/null <"/proc/$keeper/cmdline")" = "tail -f $DIR/holder.pid " ] && echo "$keeper"
 }
 
-# within runs a command in the namespaces, on this machine's files.
+# within runs a command in the namespaces.
 within() { nsenter --target "$(holder)" --mount --net "$@"; }
 
-# hold makes the namespaces, and in them what an engine needs. One with a root of its own finds DIR there as /mnt.
+# hold makes the namespaces, and in them what an engine needs. A root of its own becomes that of the mount namespace: in a
+# mere chroot, a docker exec would find itself in the directory above it, this machine's root.
 hold() {
     : >"$DIR/holder.pid"
     setsid unshare --mount --net --propagation private tail -f "$DIR/holder.pid" >/dev/null 2>&1 </dev/null &
@@ -46,15 +47,22 @@ hold() {
     within sh -euc '
         ip link set lo up
         mount -t tmpfs -o "size=$3,mode=711" cubby-engine "$1/data"
-        if [ -n "$2" ]; then
-            mount --bind "$2" "$2" # runc wants a root that is a mount
-            mount -t proc proc "$2/proc"
-            mount -t sysfs sysfs "$2/sys"
-            mount --rbind /sys/fs/cgroup "$2/sys/fs/cgroup"
-            mount --rbind /dev "$2/dev"
-            mount --rbind "$1" "$2/mnt"
+        if [ -z "$2" ]; then
+            mount -t tmpfs -o mode=755 tmpfs /run
+            exit
         fi
-        mount -t tmpfs -o mode=755 tmpfs "$2/run"' hold "$DIR" "$ROOTFS" "$SIZE"
+        mount --bind "$2" "$2"
+        mount -t tmpfs -o mode=755 tmpfs "$2/run"
+        mount -t tmpfs -o mode=1777 tmpfs "$2/tmp"
+        mount -t proc proc "$2/proc"
+        mount -t sysfs sysfs "$2/sys"
+        mount --rbind /sys/fs/cgroup "$2/sys/fs/cgroup"
+        mount --rbind /dev "$2/dev"
+        mkdir -p "$2$1"
+        mount --rbind "$1" "$2$1"
+        cd "$2"
+        pivot_root . .
+        umount -l .' hold "$DIR" "$ROOTFS" "$SIZE"
 }
 
 # pids prints the processes in the engine's mount namespace that have a name; without one, all.
@@ -75,14 +83,11 @@ start() {
     else
         hold
     fi
-    inside=$DIR
-    [ -z "$ROOTFS" ] || inside=/mnt
     # What was killed has left its pid files, whose numbers may be somebody else's by now.
-    within find "$ROOTFS/run" -maxdepth 3 -name '*.pid' -delete
-    set -- --data-root "$inside/data" --exec-root /run/docker --pidfile /run/docker.pid \
-        --host "unix://$inside/engine.sock" --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "$(cgroup)" "$@"
+    within find /run -maxdepth 3 -name '*.pid' -delete
+    set -- --data-root "$DIR/data" --exec-root /run/docker --pidfile /run/docker.pid \
+        --host "unix://$DIR/engine.sock" --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "$(cgroup)" "$@"
     set -- dockerd "$@"
-    [ -z "$ROOTFS" ] || set -- chroot "$ROOTFS" "$@"
     setsid nsenter --target "$(holder)" --mount --net "$@" >>"$DIR/engine.log" 2>&1 </dev/null &
     started=$! waited=0
     until answer=$(docker --host "unix://$DIR/engine.sock" version --format '{{.Server.Version}}' 2>&1); do
