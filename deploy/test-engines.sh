@@ -11,7 +11,7 @@ PART=engines
 . "$(dirname "$0")/lib.sh"
 HERE=$(cd "$(dirname "$0")" && pwd)
 CACHE=${CUBBY_CACHE:-$HERE/../.cache}/engines
-KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+KEYRING=$ROOT/usr/share/keyrings/debian-archive-keyring.gpg
 OUTSIDE='./images' # packages with tests that need a way out, separated by spaces
 
 # provide makes sure of the programs that a bootstrap needs.
