@@ -60,7 +60,7 @@ func contextNotFound(id string) error {
 // engineRemedy stands in for an engine's own words, which can hold paths of the host.
 const engineRemedy = "the container engine does not answer; try again, or run `cubby doctor` on the server"
 
-// kinds are the statuses of the orchestrator's errors.
+// kinds are the statuses of the orchestrator's errors and of the server's end.
 var kinds = []struct {
 	kind       error
 	status     int
@@ -75,6 +75,7 @@ var kinds = []struct {
 	{orchestrator.ErrCapacity, http.StatusTooManyRequests, "", "5"},
 	{orchestrator.ErrImageMissing, http.StatusServiceUnavailable, "", ""},
 	{orchestrator.ErrEngine, http.StatusServiceUnavailable, engineRemedy, "10"},
+	{errDraining, http.StatusServiceUnavailable, "", "5"},
 }
 
 // verdict is what a client is told of an error.

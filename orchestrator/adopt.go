@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -151,24 +150,29 @@ func (s *session) runsIn(ctx context.Context, c Container) {
 	s.setState(StateReady)
 }
 
-// adoptExecutions takes note of what already runs, so that the context is busy until it ends. Nobody reads these
-// executions, but somebody has to take their output: a supervisor holds a done back behind what is not acknowledged.
+// adoptExecutions takes note of what already runs, so that the context is busy until it ends. Until somebody follows such
+// an execution its output is thrown away, which somebody has to do: a supervisor holds a done back behind what is not
+// acknowledged. The journal still has it for who follows.
 func (s *session) adoptExecutions(hello kernel.Event) {
-	var adopted []*running
+	var adopted []*run
+	var readers []*Execution
 	s.mu.Lock()
-	for _, known := range hello.Executions {
-		sent := slices.ContainsFunc(s.executions, func(r *running) bool { return r.ID == known.ID })
-		if sent || known.State == kernel.ExecutionDone {
+	for _, told := range hello.Executions {
+		if r, _ := s.known(told.ID); r != nil || told.State == kernel.ExecutionDone {
 			continue
 		}
-		r := s.newRunning(kernel.Request{Op: kernel.OpResume, ID: known.ID, After: known.Seq})
-		r.unheard = true // before its first event
-		adopted = append(adopted, r)
+		r := &run{
+			id: told.ID, generation: s.record.Generation, state: told.State, seq: told.Seq, output: -1,
+			request: kernel.Request{Op: kernel.OpResume, ID: told.ID},
+		}
+		e := s.newReader(r, told.Seq)
+		e.delivered, e.partly = told.Output, false
+		adopted, readers = append(adopted, r), append(readers, e)
 	}
 	s.executions = append(adopted, s.executions...)
 	s.mu.Unlock()
-	for _, r := range adopted {
-		s.m.inBackground(r.Discard)
+	for _, e := range readers {
+		s.m.inBackground(e.Discard)
 	}
 }
 

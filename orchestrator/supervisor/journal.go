@@ -41,6 +41,7 @@ type journal struct {
 type record struct {
 	id     string
 	state  kernel.ExecutionState
+	done   *kernel.Event
 	newest uint64
 	kept   []entry // lifecycle events
 	gaps   []gap   // what the ring dropped; one between two kept entries at most
@@ -86,11 +87,19 @@ func (j *journal) open(id string) {
 // knows reports whether the journal remembers an execution.
 func (j *journal) knows(id string) bool { return j.records[id] != nil }
 
+// newest returns the sequence number of an execution's newest event, or 0.
+func (j *journal) newest(id string) uint64 {
+	if r := j.records[id]; r != nil {
+		return r.newest
+	}
+	return 0
+}
+
 // status lists the executions that the journal remembers, in the order of their opening.
 func (j *journal) status() []kernel.ExecutionStatus {
 	list := make([]kernel.ExecutionStatus, 0, len(j.opened))
 	for _, r := range j.opened {
-		list = append(list, kernel.ExecutionStatus{ID: r.id, Seq: r.newest, State: r.state})
+		list = append(list, kernel.ExecutionStatus{ID: r.id, Seq: r.newest, State: r.state, Output: r.output, Done: r.done})
 	}
 	return list
 }
@@ -114,7 +123,8 @@ func (j *journal) append(ev kernel.Event) {
 	case ev.Type == kernel.TypeStarted:
 		r.state = kernel.ExecutionRunning
 	case ev.Type == kernel.TypeDone:
-		r.state = kernel.ExecutionDone
+		done := ev
+		r.state, r.done = kernel.ExecutionDone, &done
 		defer j.finish(r)
 	case ev.Type == kernel.TypeError && len(frame) <= maxKeptError:
 	default:

@@ -148,7 +148,10 @@ func TestJournal(t *testing.T) {
 			j.append(lifecycle(id, kernel.TypeDone))
 		}
 		require.Len(t, j.status(), journalExecutions)
-		require.Equal(t, kernel.ExecutionStatus{ID: "383", Seq: 1152, State: kernel.ExecutionDone}, j.status()[127])
+		require.Equal(t, kernel.ExecutionStatus{
+			ID: "383", Seq: 1152, State: kernel.ExecutionDone, Output: 1000,
+			Done: &kernel.Event{ID: "383", Seq: 1152, Type: kernel.TypeDone},
+		}, j.status()[127])
 		require.False(t, j.knows("255"))
 		require.Equal(t, []string{"started 769 0", "gap 770 1000", "done 771 0"}, read(t, j, "256", 0))
 		require.LessOrEqual(t, j.size, j.limit)

@@ -34,7 +34,7 @@ func (s *Supervisor) handle(ctx context.Context, c *conn, req kernel.Request) {
 			c.reply(refusal(req.ID, kernel.RefusedUnknown, "no such execution"))
 			return
 		}
-		c.subscribe(req.ID, req.After)
+		c.resume(req)
 	case kernel.OpAck:
 		c.acknowledge(req.ID, req.Seq)
 	case kernel.OpInterrupt:
@@ -178,7 +178,7 @@ func (s *Supervisor) handleStop(ctx context.Context, c *conn) {
 		c.reply(refusal("", kernel.RefusedRequest, err.Error()))
 		return
 	}
-	c.reply(kernel.Event{Type: kernel.TypeStopped})
+	c.reply(kernel.Event{Type: kernel.TypeStopped, Executions: s.journal.status()})
 }
 
 // kill kills every process of the user.
