@@ -31,6 +31,8 @@ var mild = []card{
 	{name: "spinning timed out", weight: 1, fault: true, play: timedOut("while time.monotonic() < end: pass")},
 	{name: "sleep timed out", weight: 1, fault: true, play: timedOut("time.sleep(60)")},
 	{name: "client left", weight: 2, fault: true, play: (*resident).leave},
+	{name: "client left, execution stayed", weight: 1, fault: true, play: (*resident).stay},
+	{name: "followed and resumed", weight: 2, fault: true, play: (*resident).follow},
 }
 
 // deadly is what a context's state does not survive.

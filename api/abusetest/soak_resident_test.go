@@ -104,9 +104,10 @@ func (r *resident) recover(ctx context.Context) error {
 
 // call makes a request whose failure is excused by the server's death alone.
 func (r *resident) call(do func() error) error {
-	life := r.s.server.life()
+	before, wasUp := r.s.server.life()
 	err := do()
-	if err != nil && r.s.server.life() != life {
+	after, isUp := r.s.server.life()
+	if err != nil && (before != after || !wasUp || !isUp) {
 		r.s.tally.count(&r.s.tally.cut)
 		return fmt.Errorf("%w: %w", errCut, err)
 	}
@@ -148,7 +149,7 @@ func (r *resident) probe(ctx context.Context) error {
 		return r.probe(ctx)
 	case o.ending != "ok" || o.errors > 0 || o.missing > 0:
 		return fmt.Errorf("a probe ended as %+v", o)
-	case !slices.Contains(r.may, x), fresh != (x == gone):
+	case !slices.Contains(r.may, x), x == gone && !fresh, fresh && !slices.Contains(r.may, gone):
 		return fmt.Errorf("x is %s in generation %d, after %d; it may be %v", x, o.generation, r.generation, r.may)
 	}
 	r.generation, r.may, r.lossDue, r.told = o.generation, []string{value}, false, 0
@@ -211,7 +212,7 @@ func (r *resident) judge(o outcome) error {
 
 // lose takes note of a loss that an outcome tells of. A server that died may not have known that its client was told.
 func (r *resident) lose(o outcome) error {
-	life := r.s.server.life()
+	life, _ := r.s.server.life()
 	switch {
 	case r.told == life:
 		return fmt.Errorf("a loss was told twice: %+v", o)

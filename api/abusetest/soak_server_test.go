@@ -34,7 +34,8 @@ type soakServer struct {
 	logs    string // a file for each life
 
 	mu      sync.Mutex
-	lives   int // how many have begun; it rises before a life is ended, too, so that who sees it unchanged saw no end
+	lives   int // how many have begun
+	up      bool
 	process *exec.Cmd
 	ended   chan error
 }
@@ -62,7 +63,10 @@ func (s *soakServer) begin(ctx context.Context) error {
 	}
 	cmd := exec.Command(program, "serve", "--listen", s.address, "--state-dir", s.state, "--memory", soakMemory) //nolint:noctx // ends by a signal
 	cmd.Env = foreignEnvironment()
-	log, err := os.Create(filepath.Join(s.logs, fmt.Sprintf("%06d", s.life()+1)))
+	s.mu.Lock()
+	s.lives++
+	s.mu.Unlock()
+	log, err := os.Create(s.log())
 	if err != nil {
 		return err
 	}
@@ -75,9 +79,14 @@ func (s *soakServer) begin(ctx context.Context) error {
 	go func() { ended <- cmd.Wait() }()
 	s.mu.Lock()
 	s.process, s.ended = cmd, ended
-	s.lives++
 	s.mu.Unlock()
-	return s.awaitHealth(ctx, ended)
+	if err := s.awaitHealth(ctx, ended); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.up = true
+	s.mu.Unlock()
+	return nil
 }
 
 // awaitHealth waits until the server answers. A nil ended means that somebody else may start it yet.
@@ -101,10 +110,18 @@ func (s *soakServer) awaitHealth(ctx context.Context, ended <-chan error) error 
 
 func (s *soakServer) url() string { return "http://" + s.address }
 
-func (s *soakServer) life() int {
+// life returns which life this is, and whether the server is up: one that was up all the time between two calls that
+// return the same had no excuse.
+func (s *soakServer) life() (number int, up bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.lives
+	return s.lives, s.up
+}
+
+// log is the file that this life writes to.
+func (s *soakServer) log() string {
+	number, _ := s.life()
+	return filepath.Join(s.logs, fmt.Sprintf("%06d", number))
 }
 
 func (s *soakServer) pid() int {
@@ -117,8 +134,7 @@ func (s *soakServer) pid() int {
 func (s *soakServer) end(signal syscall.Signal) {
 	s.mu.Lock()
 	process, ended := s.process, s.ended
-	s.process, s.ended = nil, nil
-	s.lives++
+	s.process, s.ended, s.up = nil, nil, false
 	s.mu.Unlock()
 	if process != nil {
 		_ = process.Process.Signal(signal) // fails only on one that has ended already
@@ -132,7 +148,7 @@ func (s *soakServer) killEvery(ctx context.Context, period time.Duration, told *
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(rand.N(period) + period/2):
+		case <-time.After(period/2 + rand.N(period)):
 		}
 		s.end(syscall.SIGKILL)
 		told.fault("server killed")
@@ -146,9 +162,8 @@ func (s *soakServer) killEvery(ctx context.Context, period time.Duration, told *
 // quit ends the life in the way that has Go tell of all goroutines, and returns them.
 func (s *soakServer) quit(t *testing.T) goroutines {
 	t.Helper()
-	log := filepath.Join(s.logs, fmt.Sprintf("%06d", s.life()))
 	s.end(syscall.SIGQUIT)
-	raw, err := os.ReadFile(log)
+	raw, err := os.ReadFile(s.log())
 	require.NoError(t, err)
 	_, dump, ok := bytes.Cut(raw, []byte("\nSIGQUIT: quit\n"))
 	require.True(t, ok, "no goroutines in the server's log:\n%s", tail(raw))

@@ -42,9 +42,10 @@ type plan struct {
 
 // planOf divides the time. A settle beyond two minutes has the server's garbage collected even if it does nothing.
 func planOf(d time.Duration) plan {
+	killEvery := min(max(d/20, 3*time.Second), 30*time.Second)
 	return plan{
-		warmUp: d / 10, steady: d * 6 / 10, crashes: d * 3 / 10,
-		killEvery: min(d/10, 2*time.Minute), settle: min(max(d/10, 3*time.Second), 150*time.Second),
+		warmUp: d / 20, steady: d * 6 / 10, crashes: max(d*3/10, 2*killEvery), killEvery: killEvery,
+		settle: min(max(d/10, 3*time.Second), 150*time.Second),
 	}
 }
 
@@ -57,6 +58,7 @@ func TestSoak(t *testing.T) {
 	p := planOf(*soakFor)
 	s := newSoak(t)
 	s.server.start(t)
+	s.fillJournals(t)
 	s.load(t, p.warmUp, 0)
 	s.rest(t, p.settle)
 	before := s.server.quit(t)
@@ -78,7 +80,7 @@ func TestSoak(t *testing.T) {
 	afterCrashes := s.server.quit(t)
 
 	t.Logf("at rest, with %d contexts:\n%s", veterans+others, table(base.census, loaded.census, crashed.census))
-	t.Logf("goroutines at rest, by what started them:\n%s", goroutineTable(before, after, afterCrashes))
+	t.Logf("goroutines at rest, by what they run:\n%s", goroutineTable(before, after, afterCrashes))
 	t.Logf("what happened:\n%s", s.tally.String())
 	require.Empty(t, loaded.growth(base.census), "growth over the load on one server")
 	require.Empty(t, crashed.growth(base.ofTheEngine().census), "growth over the crashes")
@@ -123,10 +125,22 @@ func newSoak(t *testing.T) *soak {
 	return s
 }
 
+// fillJournals makes the veterans' supervisors as large as they get: all that a journal keeps is full.
+func (s *soak) fillJournals(t *testing.T) {
+	t.Helper()
+	s.instance = s.web.instance(t)
+	for _, r := range s.residents[:veterans] {
+		require.NoError(t, r.create(t.Context()))
+		for range 16 {
+			require.NoError(t, r.largeOutput(t.Context()))
+			require.NoError(t, r.manyTiny(t.Context()))
+		}
+	}
+}
+
 // load lets all residents live for a while, and on until as many cards have been dealt to the others than the veterans.
 func (s *soak) load(t *testing.T, d time.Duration, cards int) {
 	t.Helper()
-	s.instance = s.web.instance(t)
 	living, stop := context.WithTimeout(t.Context(), d)
 	defer stop()
 	began, dealt := time.Now(), s.decks[false].dealt
@@ -138,20 +152,30 @@ func (s *soak) load(t *testing.T, d time.Duration, cards int) {
 		}
 		all.Go(func() { r.live(living, enough) })
 	}
-	all.Wait()
-	t.Logf("%v of load: %s", time.Since(began).Round(time.Second), s.tally.String())
+	progress := time.NewTicker(time.Minute)
+	defer progress.Stop()
+	ended := make(chan struct{})
+	go func() { defer close(ended); all.Wait() }()
+	for more := true; more; {
+		select {
+		case <-progress.C:
+		case <-ended:
+			more = false
+		}
+		t.Logf("after %v of load: %s", time.Since(began).Round(time.Second), s.tally.String())
+	}
 	require.False(t, t.Failed() && s.tally.tooMany(), "too many broken promises")
 }
 
 // loadAndKill is load on a server that is killed again and again. It is up afterwards.
 func (s *soak) loadAndKill(t *testing.T, p plan) {
 	t.Helper()
-	crashing, stop := context.WithCancel(t.Context())
+	crashing, stop := context.WithTimeout(t.Context(), p.crashes) // so that what is under way then can end
+	defer stop()
 	var failed error
 	var killer sync.WaitGroup
 	killer.Go(func() { failed = s.server.killEvery(crashing, p.killEvery, &s.tally) })
 	s.load(t, p.crashes, 0)
-	stop()
 	killer.Wait()
 	require.NoError(t, failed)
 }
