@@ -16,8 +16,8 @@ import (
 	"cubby/api/wire"
 )
 
-// counting prints a number every hundredth of a second, without end.
-const counting = "import time, itertools\nfor n in itertools.count():\n    print(n, flush=True); time.sleep(0.01)"
+// endlessCount prints a number every hundredth of a second, without end.
+const endlessCount = "import time, itertools\nfor n in itertools.count():\n    print(n, flush=True); time.sleep(0.01)"
 
 // TestEngineFaults ends an engine, and parts of it, under contexts that work, takes its disk and its registries away,
 // while a neighbour on the machine's engine has to go on.
@@ -89,7 +89,7 @@ func newEngineFault(t *testing.T, e *privateEngine) *engineFault {
 		require.Equal(t, "ok", f.run(t, id, "x = 41").ending)
 	}
 	f.busyBox, f.idleBox = f.container(t, f.busy), f.container(t, f.idle)
-	f.counting = f.begin(t, f.busy, counting)
+	f.counting = f.begin(t, f.busy, endlessCount)
 	f.counting.until(t, func(o outcome) bool { return strings.Contains(o.stdout, "20\n") })
 	return f
 }
