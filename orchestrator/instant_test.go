@@ -99,3 +99,42 @@ func TestLossIsToldOnceToWhoComeTogether(t *testing.T) {
 		require.Equal(t, 1, lost)
 	})
 }
+
+// A supervisor that is told that its done was seen does not send it again; the session has to hear it nevertheless.
+func TestWhoClaimsToHaveSeenTheDoneKeepsNoContextBusy(t *testing.T) {
+	for name, after := range map[string]func(orchestrator.ExecutionStatus) uint64{
+		"more than there is": func(orchestrator.ExecutionStatus) uint64 { return 1 << 60 },
+		"all that there is":  func(status orchestrator.ExecutionStatus) uint64 { return status.Seq },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse(t)
+				id := h.create()
+				e := h.start(id, "print a\ngate g")
+				h.reached("g")
+				e = h.follow(id, e.ID, after(h.status(id, e.ID)))
+				release := h.reconnecting(id)
+				h.engine.Open("g")
+				synctest.Wait()
+				release()
+				h.rest(e)
+				h.eventually(id, orchestrator.StateReady)
+			})
+		})
+	}
+	t.Run("that nobody here has heard yet", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse(t)
+			id := h.create()
+			slow := h.start(id, "flood 8000000")
+			release := h.reconnecting(id)
+			release()
+			synctest.Wait()
+			status := h.status(id, slow.ID)
+			require.Equal(t, kernel.ExecutionDone, status.State)
+			require.Equal(t, orchestrator.StateBusy, h.get(id).State, "its reader is far behind")
+			require.Empty(t, h.rest(h.follow(id, slow.ID, status.Done.Seq)))
+			h.eventually(id, orchestrator.StateReady)
+		})
+	})
+}
