@@ -141,7 +141,7 @@ func (a *app) runServer(ctx context.Context, listener net.Listener, served *api.
 	closed := server.Close()
 	serving.Wait()
 	served.Close()
-	log.Info("stopped; what runs on is the next server's")
+	log.Info("stopped")
 	return errors.Join(failure, stopped, closed)
 }
 

@@ -104,7 +104,7 @@ func TestServe(t *testing.T) {
 		require.Equal(t, "a\n", <-ended)
 		require.Equal(t, exitOK, <-stopped, first.log.String())
 		require.Equal(t, 1, strings.Count(first.log.String(), "msg=\"stopping;"))
-		require.Equal(t, 1, strings.Count(first.log.String(), "msg=\"stopped;"))
+		require.Equal(t, 1, strings.Count(first.log.String(), "msg=stopped\n"))
 		second := <-next
 		require.Equal(t, "b\n", c.ok("ctx", "exec", id, "-c", "print b"))
 		require.Equal(t, exitOK, second.stop(), second.log.String())
