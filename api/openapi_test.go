@@ -115,7 +115,8 @@ func TestOpenAPIExamplesAreReal(t *testing.T) {
 	}
 	again := func(line string, parsed any, err error) {
 		require.NoError(t, err)
-		require.NotIsType(t, wire.Other{}, parsed)
+		_, unknown := parsed.(wire.Other)
+		require.False(t, unknown, line)
 		text, err := wire.Marshal(parsed)
 		require.NoError(t, err)
 		require.Equal(t, line, string(text))
