@@ -73,6 +73,7 @@ type Ending struct {
 // Container is a container that is about to be, or was, created.
 type Container struct {
 	Name  string
+	ID    string // the engine's; empty until the container has been taken into use
 	Token string // proves a claim to be ours
 }
 
