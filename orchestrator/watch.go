@@ -83,6 +83,10 @@ func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, giveUp boo
 		attaching, cancel := context.WithTimeout(ctx, attachTimeout)
 		conn, err := connect(attaching, s.m.Engine, container, s.handler(record.Container))
 		cancel()
+		if foreign, ok := errors.AsType[*kernel.VersionError](err); ok { // it will not learn ours
+			lost = s.recreate(ctx, kernel.EndingLost, "its container is of another version of cubby: "+foreign.Error())
+			break
+		}
 		if err != nil {
 			s.m.log.Debug("bridge refused", "context", record.ID, "error", err)
 			return false, !errors.Is(err, ErrEngine) // an engine that restarts says nothing of the container
