@@ -29,6 +29,9 @@ type contexts struct {
 	remove    func(context.Context, string) error
 	interrupt func(context.Context, string) error
 	execute   func(context.Context, orchestrator.ExecuteRequest) (*orchestrator.Execution, error)
+	execution func(ctx context.Context, contextID, executionID string) (orchestrator.ExecutionStatus, error)
+	follow    func(ctx context.Context, contextID, executionID string, after uint64) (*orchestrator.Execution, error)
+	end       func(ctx context.Context, contextID, executionID string) error // interrupts one execution
 }
 
 var (
@@ -71,6 +74,21 @@ func (c *contexts) Execute(ctx context.Context, req orchestrator.ExecuteRequest)
 	return c.execute(ctx, req)
 }
 
+func (c *contexts) Execution(ctx context.Context, contextID, executionID string) (orchestrator.ExecutionStatus, error) {
+	require.NotNil(c.t, c.execution, "Execution must not be called")
+	return c.execution(ctx, contextID, executionID)
+}
+
+func (c *contexts) Follow(ctx context.Context, contextID, executionID string, after uint64) (*orchestrator.Execution, error) {
+	require.NotNil(c.t, c.follow, "Follow must not be called")
+	return c.follow(ctx, contextID, executionID, after)
+}
+
+func (c *contexts) InterruptExecution(ctx context.Context, contextID, executionID string) error {
+	require.NotNil(c.t, c.end, "InterruptExecution must not be called")
+	return c.end(ctx, contextID, executionID)
+}
+
 // always answers every method with the same context, or the same error.
 func always(t *testing.T, err error) *contexts {
 	t.Helper()
@@ -89,6 +107,11 @@ func always(t *testing.T, err error) *contexts {
 		execute: func(context.Context, orchestrator.ExecuteRequest) (*orchestrator.Execution, error) {
 			return finished(), err
 		},
+		execution: func(context.Context, string, string) (orchestrator.ExecutionStatus, error) { return ended(), err },
+		follow: func(context.Context, string, string, uint64) (*orchestrator.Execution, error) {
+			return finished(), err
+		},
+		end: func(context.Context, string, string) error { return err },
 	}
 }
 
@@ -111,6 +134,16 @@ func executionOf(interrupt func(), events ...kernel.Event) *orchestrator.Executi
 	return e
 }
 
+// ended is the status of an execution that its context's memory has ended.
+func ended() orchestrator.ExecutionStatus {
+	return orchestrator.ExecutionStatus{
+		ID: "01J", Context: "abc", Generation: 2, State: kernel.ExecutionDone, Seq: 9, Done: &kernel.Event{
+			Seq: 9, Type: kernel.TypeDone, Ending: kernel.EndingOOM, State: kernel.StateLost,
+			Usage: &kernel.Usage{CPUMillis: 1, WallMillis: 2, PeakBytes: 3, OOMKills: 4},
+		},
+	}
+}
+
 func finished() *orchestrator.Execution {
 	return executionOf(nil,
 		kernel.Event{Type: kernel.TypeStarted, Count: 1},
@@ -124,8 +157,10 @@ func serve(t *testing.T, cfg api.Config) string {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	server.Config = api.New(cfg).HTTPServer()
+	served := api.New(cfg)
+	server.Config = served.HTTPServer()
 	server.Start()
+	t.Cleanup(served.Close)
 	t.Cleanup(server.Close)
 	return server.URL
 }

@@ -30,8 +30,8 @@ const (
 	maxTimeoutMS = math.MaxInt64 / int64(time.Millisecond)
 )
 
-// object is a request's body, and what is wrong with it. Unknown members are ignored, as E2B's clients expect; faults
-// are described in the words of its server (FastAPI).
+// object is a request's body, and what is wrong with it. Unknown members are ignored, as E2B's clients expect, unless
+// only is called; faults are described in the words of its server (FastAPI).
 type object struct {
 	raw     json.RawMessage
 	members map[string]json.RawMessage
@@ -180,6 +180,11 @@ func (o *object) texts(name string) map[string]string {
 
 // timeout returns a number of milliseconds, 0 if it is absent or null. There is no number that means "none".
 func (o *object) timeout(name string) time.Duration {
+	return time.Duration(o.count(name, maxTimeoutMS)) * time.Millisecond
+}
+
+// count returns a number from 1 to most, 0 if it is absent or null.
+func (o *object) count(name string, most int64) int64 {
 	if !o.has(name) {
 		return 0
 	}
@@ -192,11 +197,20 @@ func (o *object) timeout(name string) time.Duration {
 	case number < 1:
 		o.detail = append(o.detail, fault(raw, "greater_than_equal", "Input should be greater than or equal to 1", name))
 		return 0
-	case number > maxTimeoutMS:
-		o.detail = append(o.detail, fault(raw, "less_than_equal", fmt.Sprintf("Input should be less than or equal to %d", maxTimeoutMS), name))
+	case number > most || err != nil:
+		o.detail = append(o.detail, fault(raw, "less_than_equal", fmt.Sprintf("Input should be less than or equal to %d", most), name))
 		return 0
 	}
-	return time.Duration(number) * time.Millisecond
+	return number
+}
+
+// only finds fault with the members that are not among the names.
+func (o *object) only(names ...string) {
+	for _, name := range slices.Sorted(maps.Keys(o.members)) {
+		if !slices.Contains(names, name) {
+			o.detail = append(o.detail, fault(o.members[name], "extra_forbidden", "Extra inputs are not permitted", name))
+		}
+	}
 }
 
 // has reports whether a member is there and not null.

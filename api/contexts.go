@@ -84,9 +84,9 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	listed := make([]wire.Context, 0, len(contexts))
+	listed := make([]wire.ListedContext, 0, len(contexts))
 	for _, cc := range contexts {
-		listed = append(listed, shortOf(cc))
+		listed = append(listed, wire.ListedContext{Context: shortOf(cc), State: string(cc.State)})
 	}
 	return writeJSON(w, http.StatusOK, listed)
 }

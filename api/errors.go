@@ -64,7 +64,7 @@ const engineRemedy = "the container engine does not answer; try again, or run `c
 // exhaustedRemedy stands in for words that can hold paths of the host, too.
 const exhaustedRemedy = "the server's host is out of disk space or another resource; remove contexts, or see the server's log"
 
-// kinds are the statuses of the orchestrator's errors.
+// kinds are the statuses of the orchestrator's errors and of the server's end.
 var kinds = []struct {
 	kind       error
 	status     int
@@ -81,6 +81,7 @@ var kinds = []struct {
 	{syscall.ENOSPC, http.StatusServiceUnavailable, exhaustedRemedy, "10"}, // the server's own state
 	{orchestrator.ErrImageMissing, http.StatusServiceUnavailable, "", ""},
 	{orchestrator.ErrEngine, http.StatusServiceUnavailable, engineRemedy, "10"},
+	{errDraining, http.StatusServiceUnavailable, "", "5"},
 }
 
 // verdict is what a client is told of an error.

@@ -1,15 +1,12 @@
 package api
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"io"
+	"math"
 	"net/http"
 
 	"cubby/api/wire"
 	"cubby/orchestrator"
-	"cubby/orchestrator/kernel"
 )
 
 func (s *Server) execute(w http.ResponseWriter, r *http.Request) error {
@@ -26,7 +23,10 @@ func (s *Server) execute(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	}
-	if err = s.stream(w, r, e); err != nil {
+	w.Header()["Content-Type"] = nil // E2B sends none
+	w.Header().Set(wire.HeaderExecutionID, e.ID)
+	err = s.relay(r.Context(), w, e, &translation{generation: e.Generation})
+	if err != nil {
 		s.readOn(e, stay)
 	}
 	return err
@@ -46,6 +46,7 @@ func (s *Server) readExecute(w http.ResponseWriter, r *http.Request) (req orches
 	req = orchestrator.ExecuteRequest{
 		Context: body.optionalText("context_id"), Language: body.optionalText("language"),
 		Code: body.text("code"), Env: body.texts("env_vars"), Timeout: body.timeout("timeout_ms"),
+		MaxOutput: body.count("max_output_bytes", math.MaxInt64),
 	}
 	switch body.optionalText("on_disconnect") {
 	case "", wire.OnDisconnectInterrupt:
@@ -66,68 +67,4 @@ func (s *Server) readExecute(w http.ResponseWriter, r *http.Request) (req orches
 		return req, false, tooLarge()
 	}
 	return req, stay, nil
-}
-
-// readOn takes the place of a client that has left, to the end of its execution, which is interrupted unless it is to
-// stay. An execution that the server's own end has cut off is the next server's.
-func (s *Server) readOn(e *orchestrator.Execution, stay bool) {
-	if s.running.Err() != nil {
-		return
-	}
-	if !stay {
-		e.Interrupt()
-	}
-	e.Discard(s.running)
-}
-
-// stream sends an execution's events as lines until its end. The error says that the client does not get them all.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, e *orchestrator.Execution) error {
-	w.Header()["Content-Type"] = nil // E2B sends none
-	w.Header().Set(wire.HeaderExecutionID, e.ID)
-	w.WriteHeader(http.StatusOK)
-	out := newLineWriter(w)
-	nothing, cancel := context.WithCancel(r.Context())
-	cancel() // so Next returns what is there and waits for nothing
-	t := translation{generation: e.Generation}
-	for {
-		ev, err := e.Next(nothing)
-		if errors.Is(err, context.Canceled) {
-			ev, err = s.await(r.Context(), e, out, t.started)
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return out.flush()
-		case err != nil:
-			return err
-		}
-		for _, line := range t.lines(ev) {
-			if err := out.write(line); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// await flushes what has been written, at the least the headers, and waits for the next event, with keepalive lines while code runs.
-func (s *Server) await(ctx context.Context, e *orchestrator.Execution, out *lineWriter, running bool) (kernel.Event, error) {
-	for {
-		if err := out.flush(); err != nil {
-			return kernel.Event{}, err
-		}
-		wait, cancel := ctx, context.CancelFunc(func() {})
-		if running {
-			wait, cancel = context.WithTimeout(ctx, s.Keepalive)
-		}
-		ev, err := e.Next(wait)
-		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
-			if ctx.Err() != nil && err != nil && !errors.Is(err, io.EOF) {
-				err = fmt.Errorf("%w: %w", errClientGone, err)
-			}
-			return ev, err
-		}
-		if err := out.write(wire.Keepalive{Type: wire.TypeKeepalive}); err != nil {
-			return kernel.Event{}, err
-		}
-	}
 }

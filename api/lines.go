@@ -1,13 +1,9 @@
 package api
 
 import (
-	"bufio"
 	"bytes"
-	"cmp"
 	"encoding/json"
-	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -23,39 +19,6 @@ const (
 	maxExtra  = 64 // types that have no key of their own
 )
 
-// lineWriter writes lines through a buffer.
-type lineWriter struct {
-	buffer  *bufio.Writer
-	control *http.ResponseController
-}
-
-func newLineWriter(w http.ResponseWriter) *lineWriter {
-	return &lineWriter{bufio.NewWriterSize(w, writeStep), http.NewResponseController(w)}
-}
-
-func (w *lineWriter) write(line wire.Line) error {
-	text, err := wire.Marshal(line)
-	if err != nil {
-		return err
-	}
-	if _, err := w.buffer.Write(append(text, '\n')); err != nil {
-		return fmt.Errorf("%w: %w", errClientGone, err)
-	}
-	return nil
-}
-
-// flush sends what is buffered.
-func (w *lineWriter) flush() error {
-	err := w.buffer.Flush()
-	if err == nil {
-		err = w.control.Flush()
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", errClientGone, err)
-	}
-	return nil
-}
-
 // translation turns the events of one execution into E2B's lines.
 type translation struct {
 	generation int
@@ -63,20 +26,34 @@ type translation struct {
 	held       *kernel.Event // the error, held back until the done says whether it was the code's own
 }
 
+// silent reports whether silence is that of running code, which keepalive lines fill.
+func (t *translation) silent() bool { return t.started }
+
+// replaced returns the last line of a client whose execution another reader follows now.
+func (t *translation) replaced() any {
+	return wire.ExecutionError{
+		Type: wire.TypeError, Name: wire.ReaderReplaced,
+		Value: "another reader has taken over the output of this execution, which goes on",
+	}
+}
+
+// rest returns nothing: the last event is always a done.
+func (t *translation) rest() []any { return nil }
+
 // lines returns the lines of an event, none or more.
-func (t *translation) lines(ev kernel.Event) []wire.Line {
+func (t *translation) lines(ev kernel.Event) []any {
 	switch ev.Type {
 	case kernel.TypeStarted:
 		t.started = true
-		return []wire.Line{wire.NumberOfExecutions{Type: wire.TypeNumberOfExecutions, ExecutionCount: ev.Count}}
+		return []any{wire.NumberOfExecutions{Type: wire.TypeNumberOfExecutions, ExecutionCount: ev.Count}}
 	case kernel.TypeStdout:
-		return []wire.Line{output(wire.TypeStdout, ev)}
+		return []any{output(wire.TypeStdout, ev)}
 	case kernel.TypeStderr:
-		return []wire.Line{output(wire.TypeStderr, ev)}
+		return []any{output(wire.TypeStderr, ev)}
 	case kernel.TypeResult:
-		return []wire.Line{result(ev)}
+		return []any{result(ev)}
 	case kernel.TypeGap:
-		return []wire.Line{wire.Gap{Type: wire.TypeGap, Bytes: ev.Bytes}}
+		return []any{wire.Gap{Type: wire.TypeGap, Bytes: ev.Bytes, AtMost: ev.AtMost}}
 	case kernel.TypeError:
 		t.held = &ev
 	case kernel.TypeDone:
@@ -86,68 +63,30 @@ func (t *translation) lines(ev kernel.Event) []wire.Line {
 }
 
 // end returns the lines of a done: at most one error, and the end. An exception by which an interrupted or timed-out
-// kernel shows that the interrupt took gives way to the reason of the interrupt.
-func (t *translation) end(done kernel.Event) []wire.Line {
-	var lines []wire.Line
-	switch line, own := t.errorOf(done); {
-	case own && t.held != nil:
-		lines = append(lines, wire.ExecutionError{
-			Type: wire.TypeError, Name: t.held.Name, Value: t.held.Value, Traceback: t.held.Traceback,
-		})
-	case !own:
-		lines = append(lines, line)
-	}
-	return append(lines, wire.EndOfExecution{
-		Type: wire.TypeEndOfExecution, Ending: string(done.Ending), State: string(done.State), Generation: t.generation,
-	})
-}
-
-// endings are the names and the words of the endings that no exception of the code is.
-var endings = map[kernel.Ending]struct{ name, value string }{
-	kernel.EndingTimeout:     {"TimeoutError", "execution ran into its timeout"},
-	kernel.EndingInterrupted: {"KeyboardInterrupt", "execution was interrupted"},
-	kernel.EndingOOM:         {"OutOfMemoryError", "the kernel was killed: the context ran out of memory"},
-	kernel.EndingCrashed:     {"KernelDied", "the kernel died"},
-	kernel.EndingOutputLimit: {"OutputLimit", "the execution wrote more than it may"},
-	kernel.EndingDiskFull:    {"DiskFull", "the workspace is full"},
-	kernel.EndingRestarted:   {"ContextRestarted", "Context was restarted"},
-	kernel.EndingRemoved:     {"ContextRemoved", "Context was removed"},
-	kernel.EndingLost:        {"ContextLost", "the context's container is gone, and its variables with it"},
-}
-
-// errorOf returns the error line of an ending, or own if the code's own exception, where there is one, tells all.
-func (t *translation) errorOf(done kernel.Event) (line wire.ExecutionError, own bool) {
-	if done.Ending == kernel.EndingOK || done.Ending == kernel.EndingError {
-		return line, true
-	}
-	words, known := endings[done.Ending]
-	if !known {
-		words.name, words.value = "UnexpectedEndOfExecution", "the execution ended: "+string(done.Ending)
-	}
-	if t.held != nil && done.Ending == kernel.EndingInterrupted && t.held.Name == words.name {
-		return line, true
-	}
-	line = wire.ExecutionError{Type: wire.TypeError, Name: words.name, Value: words.value}
-	switch done.Ending {
-	case kernel.EndingRestarted, kernel.EndingRemoved: // the words say all
-	case kernel.EndingLost:
-		line.Value = cmp.Or(done.Value, words.value)
-	default:
-		if done.Value != "" {
-			line.Value += ": " + done.Value
-		}
-		if done.State == kernel.StateLost {
-			line.Value += "; the context's variables are lost"
-		}
-	}
+// kernel shows that the interrupt took gives way to the reason of the interrupt, unless it is that itself.
+func (t *translation) end(done kernel.Event) []any {
+	line := wire.ExecutionError{Type: wire.TypeError}
 	if t.held != nil {
-		line.Traceback = t.held.Traceback // where the code was
+		line.Name, line.Value, line.Traceback = t.held.Name, t.held.Value, t.held.Traceback
 	}
-	return line, false
+	name, value := words(done)
+	took := done.Ending == kernel.EndingInterrupted && done.State == kernel.StatePreserved && line.Name == name
+	if name != "" && !took {
+		line.Name, line.Value = name, value
+	}
+	end := wire.EndOfExecution{Type: wire.TypeEndOfExecution, Outcome: OutcomeOf(done), Generation: t.generation}
+	if line.Name == "" && t.held == nil {
+		return []any{end}
+	}
+	return []any{line, end}
 }
 
 func output(kind wire.LineType, ev kernel.Event) wire.Output {
-	return wire.Output{Type: kind, Text: ev.Text, Timestamp: ev.Time.UTC().Format("2006-01-02T15:04:05.000000-07:00")}
+	return wire.Output{Type: kind, Text: ev.Text, Timestamp: timestamp(ev)}
+}
+
+func timestamp(ev kernel.Event) string {
+	return ev.Time.UTC().Format("2006-01-02T15:04:05.000000-07:00")
 }
 
 // result sorts a value's representations by MIME type into E2B's keys. Types that have none go to extra.

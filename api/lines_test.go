@@ -18,84 +18,46 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// TestLinesGolden plays testdata/*.events, the frames of one execution each, and compares the lines with *.ndjson.
+// TestLinesGolden plays testdata/*.events, the frames of one execution each, and compares what clients get with *.ndjson, the
+// lines of /execute, and *.frames, the events. Every ending is among them.
 func TestLinesGolden(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/*.events")
 	require.NoError(t, err)
-	require.NotEmpty(t, scripts)
+	told := map[kernel.Ending]bool{kernel.EndingOK: false, kernel.EndingError: false}
+	for ending := range endings {
+		told[ending] = false
+	}
 	for _, script := range scripts {
 		t.Run(filepath.Base(script), func(t *testing.T) {
 			events, err := os.ReadFile(script)
 			require.NoError(t, err)
-			tr := translation{generation: 3}
-			var got strings.Builder
-			for frame := range strings.Lines(string(events)) {
-				var ev kernel.Event
-				require.NoError(t, json.Unmarshal([]byte(frame), &ev))
-				for _, line := range tr.lines(ev) {
-					text, err := wire.Marshal(line)
-					require.NoError(t, err)
-					got.Write(append(text, '\n'))
+			for suffix, translated := range map[string]translator{
+				".ndjson": &translation{generation: 3}, ".frames": &frames{generation: 3},
+			} {
+				var got strings.Builder
+				for frame := range strings.Lines(string(events)) {
+					var ev kernel.Event
+					require.NoError(t, json.Unmarshal([]byte(frame), &ev))
+					told[ev.Ending] = true
+					for _, line := range translated.lines(ev) {
+						text, err := wire.Marshal(line)
+						require.NoError(t, err)
+						got.Write(append(text, '\n'))
+					}
 				}
+				golden := strings.TrimSuffix(script, ".events") + suffix
+				if *update {
+					require.NoError(t, os.WriteFile(golden, []byte(got.String()), 0o600))
+				}
+				want, err := os.ReadFile(golden)
+				require.NoError(t, err)
+				require.Equal(t, string(want), got.String())
 			}
-			golden := strings.TrimSuffix(script, ".events") + ".ndjson"
-			if *update {
-				require.NoError(t, os.WriteFile(golden, []byte(got.String()), 0o600))
-			}
-			want, err := os.ReadFile(golden)
-			require.NoError(t, err)
-			require.Equal(t, string(want), got.String())
 		})
 	}
-}
-
-func TestEndings(t *testing.T) {
-	interrupted := &kernel.Event{Type: kernel.TypeError, Name: "KeyboardInterrupt", Value: "", Traceback: "at line 1"}
-	other := &kernel.Event{Type: kernel.TypeError, Name: "ValueError", Value: "v", Traceback: "at line 2"}
-	for _, tc := range []struct {
-		name  string
-		error *kernel.Event // of the code, before
-		done  kernel.Event
-		want  []string // name, value, traceback; none: no error line
-	}{
-		{"ok", nil, kernel.Event{Ending: kernel.EndingOK}, nil},
-		{"error", other, kernel.Event{Ending: kernel.EndingError}, []string{"ValueError", "v", "at line 2"}},
-		{"timeout", nil, kernel.Event{Ending: kernel.EndingTimeout, Value: "1s"}, []string{"TimeoutError", "execution ran into its timeout: 1s", ""}},
-		{"timeout that the code shows as an interrupt", interrupted, kernel.Event{Ending: kernel.EndingTimeout}, []string{"TimeoutError", "execution ran into its timeout", "at line 1"}},
-		{"timeout that killed the kernel", nil, kernel.Event{Ending: kernel.EndingTimeout, State: kernel.StateLost}, []string{"TimeoutError", "execution ran into its timeout; the context's variables are lost", ""}},
-		{"interrupted while queued", nil, kernel.Event{Ending: kernel.EndingInterrupted}, []string{"KeyboardInterrupt", "execution was interrupted", ""}},
-		{"interrupted, and the code says so itself", interrupted, kernel.Event{Ending: kernel.EndingInterrupted}, []string{"KeyboardInterrupt", "", "at line 1"}},
-		{"interrupted, and the code says something else", other, kernel.Event{Ending: kernel.EndingInterrupted}, []string{"KeyboardInterrupt", "execution was interrupted", "at line 2"}},
-		{"out of memory", nil, kernel.Event{Ending: kernel.EndingOOM, State: kernel.StateLost}, []string{"OutOfMemoryError", "the kernel was killed: the context ran out of memory; the context's variables are lost", ""}},
-		{"crashed", nil, kernel.Event{Ending: kernel.EndingCrashed, Value: "signal: segmentation fault", State: kernel.StateLost}, []string{"KernelDied", "the kernel died: signal: segmentation fault; the context's variables are lost", ""}},
-		{"too much output", nil, kernel.Event{Ending: kernel.EndingOutputLimit}, []string{"OutputLimit", "the execution wrote more than it may", ""}},
-		{"disk full", nil, kernel.Event{Ending: kernel.EndingDiskFull}, []string{"DiskFull", "the workspace is full", ""}},
-		{"restarted", nil, kernel.Event{Ending: kernel.EndingRestarted, Value: "why", State: kernel.StateLost}, []string{"ContextRestarted", "Context was restarted", ""}},
-		{"removed", nil, kernel.Event{Ending: kernel.EndingRemoved, State: kernel.StateLost}, []string{"ContextRemoved", "Context was removed", ""}},
-		{"lost", nil, kernel.Event{Ending: kernel.EndingLost, Value: "who and why", State: kernel.StateLost}, []string{"ContextLost", "who and why", ""}},
-		{"an ending of a later day", nil, kernel.Event{Ending: "moved"}, []string{"UnexpectedEndOfExecution", "the execution ended: moved", ""}},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			tr := translation{generation: 7}
-			if tc.error != nil {
-				require.Empty(t, tr.lines(*tc.error), "held back")
-			}
-			tc.done.Type = kernel.TypeDone
-			lines := tr.lines(tc.done)
-			var got []string
-			for _, line := range lines[:len(lines)-1] {
-				e := line.(wire.ExecutionError)
-				got = append(got, e.Name, e.Value, e.Traceback)
-			}
-			require.Equal(t, tc.want, got)
-			require.Equal(t, wire.EndOfExecution{
-				Type: wire.TypeEndOfExecution, Ending: string(tc.done.Ending), State: string(tc.done.State), Generation: 7,
-			}, lines[len(lines)-1])
-		})
-	}
-	for ending := range endings {
-		_, own := new(translation).errorOf(kernel.Event{Ending: ending})
-		require.False(t, own, ending)
+	require.Len(t, told, 12, "eleven endings, and no ending of other events")
+	for ending, seen := range told {
+		require.True(t, seen, ending)
 	}
 }
 

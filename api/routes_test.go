@@ -26,6 +26,12 @@ const (
 		`"limits":{"memory_bytes":1073741824,"cpus":1,"pids":256,"file_bytes":8589934592},"network":"none"}`
 	linesOK = `{"type":"number_of_executions","execution_count":1}` + "\n" +
 		`{"type":"end_of_execution","ending":"ok","state":"preserved","generation":2}` + "\n"
+	framesOK = `{"type":"started","seq":0,"count":1}` + "\n" +
+		`{"type":"done","seq":0,"ending":"ok","state":"preserved","generation":2}` + "\n"
+	statusJSON = `{"id":"01J","context_id":"abc","generation":2,"state":"done","seq":9,"done":{"ending":"oom","state":"lost",` +
+		`"value":"the kernel was killed: the context ran out of memory; the context's variables are lost, and the next ` +
+		`execution has a fresh kernel; use less at a time, or have the server started with a larger --memory",` +
+		`"usage":{"cpu_ms":1,"wall_ms":2,"peak_bytes":3,"oom_kills":4}}}`
 )
 
 func TestRoutesSucceed(t *testing.T) {
@@ -33,12 +39,16 @@ func TestRoutesSucceed(t *testing.T) {
 	for _, tc := range []struct{ method, path, body, want string }{
 		{"GET", "/health", "", `"OK"`},
 		{"POST", "/contexts", `{}`, shortJSON},
-		{"GET", "/contexts?source=ci", "", "[" + shortJSON + "]"},
+		{"GET", "/contexts?source=ci", "", "[" + strings.TrimSuffix(shortJSON, "}") + `,"state":"lost"}]`},
 		{"GET", "/contexts/abc", "", longJSON},
 		{"DELETE", "/contexts/abc", "", "null"},
 		{"POST", "/contexts/abc/restart", "", "null"},
 		{"POST", "/contexts/abc/interrupt", "", "null"},
 		{"POST", "/execute", `{"code":""}`, linesOK},
+		{"GET", "/contexts/abc/executions/01J", "", statusJSON},
+		{"GET", "/contexts/abc/executions/01J/events", "", framesOK},
+		{"GET", "/contexts/abc/executions/01J/events?after=8", "", framesOK},
+		{"POST", "/contexts/abc/executions/01J/interrupt", "", "null"},
 	} {
 		t.Run(tc.method+" "+tc.path, func(t *testing.T) {
 			res, body := ask(t, tc.method, url+tc.path, tc.body)
@@ -46,10 +56,14 @@ func TestRoutesSucceed(t *testing.T) {
 			require.Equal(t, tc.want, body)
 			require.NotEmpty(t, res.Header.Get("X-Request-Id"))
 			require.Empty(t, res.Header.Get("Access-Control-Allow-Origin"))
-			if tc.path == "/execute" {
+			switch {
+			case tc.path == "/execute":
 				require.NotContains(t, res.Header, "Content-Type")
 				require.Equal(t, "01J", res.Header.Get("Cubby-Execution-Id"))
-			} else {
+			case strings.Contains(tc.path, "/events"):
+				require.Equal(t, "application/x-ndjson", res.Header.Get("Content-Type"))
+				require.Equal(t, "01J", res.Header.Get("Cubby-Execution-Id"))
+			default:
 				require.Equal(t, "application/json", res.Header.Get("Content-Type"))
 			}
 			if tc.path == "/health" {
@@ -90,9 +104,9 @@ func TestRequestsArrive(t *testing.T) {
 		require.Equal(t, orchestrator.CreateRequest{}, created)
 	})
 	t.Run("execute", func(t *testing.T) {
-		post("/execute", `{"code":"\ud83d\ude00\\ud800","context_id":"abc","language":null,"env_vars":{},"timeout_ms":1500}`)
+		post("/execute", `{"code":"\ud83d\ude00\\ud800","context_id":"abc","language":null,"env_vars":{},"timeout_ms":1500,"max_output_bytes":7}`)
 		require.Equal(t, orchestrator.ExecuteRequest{
-			Context: "abc", Code: `😀\ud800`, Env: map[string]string{}, Timeout: 1500 * time.Millisecond,
+			Context: "abc", Code: `😀\ud800`, Env: map[string]string{}, Timeout: 1500 * time.Millisecond, MaxOutput: 7,
 		}, executed)
 		post("/execute", `{"code":"","context_id":"","language":"ts","env_vars":null,"timeout_ms":null,"on_disconnect":"continue"}`)
 		require.Equal(t, orchestrator.ExecuteRequest{Language: "ts"}, executed)
@@ -106,6 +120,8 @@ func TestRequestsArrive(t *testing.T) {
 func TestErrorsAreAnswered(t *testing.T) {
 	const create, restart, remove = "POST /contexts", "POST /contexts/abc/restart", "DELETE /contexts/abc"
 	const execute, get, interrupt, list = "POST /execute", "GET /contexts/abc", "POST /contexts/abc/interrupt", "GET /contexts"
+	const start, status = "POST /contexts/abc/executions", "GET /contexts/abc/executions/01J"
+	const events, end = status + "/events", "POST /contexts/abc/executions/01J/interrupt"
 	wrap := func(kind error) error { return fmt.Errorf("%w: do this", kind) }
 	secret := errors.New("open /var/lib/secret: denied")
 	const remedy = "the container engine does not answer; try again, or run `cubby doctor` on the server"
@@ -121,6 +137,12 @@ func TestErrorsAreAnswered(t *testing.T) {
 		{remove, wrap(orchestrator.ErrNotFound), 404, "Context abc not found"},
 		{get, wrap(orchestrator.ErrNotFound), 404, `{"code":404,"message":"Context abc not found","request_id":"{id}"}`},
 		{interrupt, wrap(orchestrator.ErrNotFound), 404, `{"code":404,"message":"Context abc not found","request_id":"{id}"}`},
+		{start, wrap(orchestrator.ErrNotFound), 404, `{"code":404,"message":"not found: do this","request_id":"{id}"}`},
+		{status, wrap(orchestrator.ErrNotFound), 404, `{"code":404,"message":"not found: do this","request_id":"{id}"}`},
+		{events, wrap(orchestrator.ErrNotFound), 404, `{"code":404,"message":"not found: do this","request_id":"{id}"}`},
+		{end, wrap(orchestrator.ErrNotFound), 404, `{"code":404,"message":"not found: do this","request_id":"{id}"}`},
+		{start, wrap(orchestrator.ErrConflict), 409, `{"code":409,"message":"conflict: do this","request_id":"{id}"}`},
+		{start, wrap(orchestrator.ErrCapacity), 429, `{"code":429,"message":"capacity reached: do this","request_id":"{id}"}`},
 		{create, wrap(orchestrator.ErrUnknownLanguage), 400, "Failed to create context: unknown language: do this"},
 		{execute, wrap(orchestrator.ErrUnknownLanguage), 400, "Failed to create context: unknown language: do this"},
 		{create, wrap(orchestrator.ErrInvalid), 400, "Failed to create context: invalid request: do this"},
@@ -146,7 +168,7 @@ func TestErrorsAreAnswered(t *testing.T) {
 			var log syncBuffer
 			url := serve(t, api.Config{Contexts: always(t, tc.err), Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			method, path, _ := strings.Cut(tc.route, " ")
-			body := map[string]string{execute: `{"code":"the code","context_id":"xyz"}`, create: "{}"}[tc.route]
+			body := map[string]string{execute: `{"code":"the code","context_id":"xyz"}`, create: "{}", start: `{"code":"the code"}`}[tc.route]
 			res, got := ask(t, method, url+path, body)
 			require.Equal(t, tc.status, res.StatusCode)
 			require.Equal(t, strings.ReplaceAll(tc.want, "{id}", res.Header.Get("X-Request-Id")), got)
@@ -175,6 +197,10 @@ func TestUnknownPagesAndMethods(t *testing.T) {
 		{"GET", "/docs", 404, ""},
 		{"GET", "/contexts/", 404, ""},
 		{"POST", "/contexts/abc/kill", 404, ""},
+		{"GET", "/contexts/abc/executions/01J/kill", 404, ""},
+		{"GET", "/contexts/abc/executions", 405, "POST"},
+		{"DELETE", "/contexts/abc/executions/01J", 405, "GET"},
+		{"POST", "/contexts/abc/executions/01J/events", 405, "GET"},
 		{"PUT", "/contexts", 405, "GET, POST"},
 		{"GET", "/execute", 405, "POST"},
 		{"PATCH", "/contexts/abc", 405, "DELETE, GET"},

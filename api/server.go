@@ -30,6 +30,12 @@ type Contexts interface {
 	Interrupt(ctx context.Context, id string) error
 	// Execute returns when the execution is accepted, which then outlives ctx.
 	Execute(ctx context.Context, req orchestrator.ExecuteRequest) (*orchestrator.Execution, error)
+	// Execution tells where an execution stands.
+	Execution(ctx context.Context, contextID, executionID string) (orchestrator.ExecutionStatus, error)
+	// Follow returns an execution whose events begin behind number after. The caller becomes its one reader.
+	Follow(ctx context.Context, contextID, executionID string, after uint64) (*orchestrator.Execution, error)
+	// InterruptExecution asks for the end of one execution and does not wait for it.
+	InterruptExecution(ctx context.Context, contextID, executionID string) error
 }
 
 // Defaults of a Config.
@@ -49,12 +55,14 @@ type Config struct {
 	WriteTimeout time.Duration       // how long a client may take 64 KiB or less; 0: DefaultWriteTimeout
 }
 
-// Server is the API as an http.Handler. HTTPServer puts it behind a listener.
+// Server is the API as an http.Handler. HTTPServer puts it behind a listener; Drain, the http.Server's own end and Close
+// end it, in this order.
 type Server struct {
 	Config
-	log    *slog.Logger
-	mux    *http.ServeMux
-	bodies *bodies
+	log      *slog.Logger
+	mux      *http.ServeMux
+	bodies   *bodies
+	activity activity
 
 	// running ends when the server itself goes down, which is not a client's leaving. stop ends it.
 	running context.Context //nolint:containedctx // it is the server's own life, not a request's
@@ -66,6 +74,7 @@ type endpoint struct {
 	route wire.Route
 	serve func(w http.ResponseWriter, r *http.Request) error
 	plain bool // errors are plain text, as E2B's clients expect
+	begin bool // it makes or runs something, and is refused while the server drains
 }
 
 // New returns a Server. It starts nothing.
@@ -97,23 +106,43 @@ func (s *Server) endpoints() []endpoint {
 	return []endpoint{
 		{route: wire.RouteHealth, serve: health},
 		{route: wire.RouteOpenAPI, serve: openAPI},
-		{route: wire.RouteExecute, serve: s.execute, plain: true},
-		{route: wire.RouteCreate, serve: s.create, plain: true},
+		{route: wire.RouteExecute, serve: s.execute, plain: true, begin: true},
+		{route: wire.RouteCreate, serve: s.create, plain: true, begin: true},
 		{route: wire.RouteList, serve: s.list, plain: true},
 		{route: wire.RouteGet, serve: s.get},
 		{route: wire.RouteRemove, serve: s.remove, plain: true},
-		{route: wire.RouteRestart, serve: s.restart, plain: true},
+		{route: wire.RouteRestart, serve: s.restart, plain: true, begin: true},
 		{route: wire.RouteInterrupt, serve: s.interrupt},
+		{route: wire.RouteStart, serve: s.start, begin: true},
+		{route: wire.RouteExecution, serve: s.execution},
+		{route: wire.RouteEvents, serve: s.events},
+		{route: wire.RouteInterruptExecution, serve: s.interruptExecution},
 	}
 }
 
 // handler answers the errors of an endpoint.
 func (s *Server) handler(e endpoint) http.Handler {
+	serve := e.serve
+	if e.begin {
+		serve = s.counted(serve)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := e.serve(w, r); err != nil {
+		if err := serve(w, r); err != nil {
 			s.fail(w.(*response), r, e.plain, err)
 		}
 	})
+}
+
+// counted counts what is served, for Drain.
+func (s *Server) counted(serve func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		end, err := s.activity.begin()
+		if err != nil {
+			return err
+		}
+		defer end()
+		return serve(w, r)
+	}
 }
 
 // HTTPServer returns an http.Server for this Server, with its limits on headers and slow clients. The caller sets Addr

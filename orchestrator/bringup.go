@@ -90,14 +90,18 @@ func connect(ctx context.Context, engine Engine, id string, handler func(Event))
 	return conn, nil
 }
 
-// claim makes a container this context's, for a generation.
-func (s *session) claim(ctx context.Context, conn *kernel.Conn, c store.Container, generation int) error {
+// claim makes a container this context's, for a generation. The claim also says what is yet to be told of the generations
+// before, for a server that finds the container and no record of that.
+func (s *session) claim(ctx context.Context, conn *kernel.Conn, c store.Container, generation int, loss store.Loss) error {
 	s.mu.Lock()
 	req := kernel.Request{
 		Token: c.Token, ID: s.record.ID, Generation: generation, Cwd: s.record.Cwd, Env: s.record.Env,
 		Meta: metaOf(s.record, s.m.Store.Instance()),
 	}
 	s.mu.Unlock()
+	if loss.Untold() {
+		req.Meta[metaUntold] = loss.Why
+	}
 	return claim(ctx, conn, req)
 }
 

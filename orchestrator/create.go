@@ -89,7 +89,7 @@ func (m *Manager) establish(ctx context.Context, s *session, left <-chan struct{
 	if gone(left) {
 		return errAbandoned
 	}
-	if err := s.claim(ctx, made.conn, s.record.Container, s.record.Generation); err != nil {
+	if err := s.claim(ctx, made.conn, s.record.Container, s.record.Generation, store.Loss{}); err != nil {
 		return err
 	}
 	if gone(left) {
@@ -105,7 +105,7 @@ func (m *Manager) establish(ctx context.Context, s *session, left <-chan struct{
 // adoptUp makes a container that answers the session's, and the session ready.
 func (s *session) adoptUp(made up) {
 	s.mu.Lock()
-	s.container, s.image, s.lossTold = made.container, made.image, false
+	s.container, s.image = made.container, made.image
 	s.setState(StateReady)
 	s.mu.Unlock()
 	s.useConn(made.conn)
@@ -145,7 +145,7 @@ func (m *Manager) defaultContext(ctx context.Context, name string) (*session, er
 	}
 	for _, s := range m.all() {
 		s.mu.Lock()
-		found := s.record.Default && s.record.Language == language
+		found := s.record.Default && s.record.Language == language && !s.removed
 		s.mu.Unlock()
 		if found {
 			return s, nil

@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -21,14 +22,26 @@ import (
 // Errors: ErrNotFound, ErrUnknownLanguage, ErrInvalid, ErrTooLarge, ErrCapacity (too many wait), ErrConflict (a failed
 // context), and those of Create where a default context has to be made.
 func (m *Manager) Execute(ctx context.Context, req ExecuteRequest) (*Execution, error) {
-	if err := validateExecute(req, m.MaxTimeout); err != nil {
+	if err := validateExecute(req, m.MaxTimeout, m.MaxOutput); err != nil {
 		return nil, err
 	}
+	e, err := m.execute(ctx, req)
+	if errors.Is(err, ErrNotFound) && req.Context == "" { // the default context was removed meanwhile
+		e, err = m.execute(ctx, req)
+	}
+	return e, err
+}
+
+func (m *Manager) execute(ctx context.Context, req ExecuteRequest) (*Execution, error) {
 	s, err := m.target(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	defer s.enter()()
+	leave, err := s.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	return s.execute(ctx, req)
 }
 
@@ -44,41 +57,49 @@ func (m *Manager) target(ctx context.Context, req ExecuteRequest) (*session, err
 func (s *session) execute(ctx context.Context, req ExecuteRequest) (*Execution, error) {
 	for {
 		s.mu.Lock()
-		state, changed, record, removed := s.state, s.changed, s.record, s.removed
+		state, changed, untold := s.state, s.changed, s.record.Loss.Untold()
+		err := s.refuses()
 		s.mu.Unlock()
+		var e *Execution
 		switch {
-		case removed:
-			return nil, fmt.Errorf("context %s %w", record.ID, ErrNotFound)
-		case state == StateFailed:
-			return nil, fmt.Errorf("%w: context %s is failed (%s); restart or remove it", ErrConflict, record.ID, record.Failed)
-		case record.Untold != "":
-			if told, err := s.tell(ctx); told != nil || err != nil {
-				return told, err
-			}
+		case err != nil:
+		case state == StateReady && !untold:
+			e, err = s.send(req)
+		case state == StateReady, state == StateLost && untold:
+			e, err = s.tell(ctx)
 		case state == StateLost:
-			if err := s.revive(ctx); err != nil {
-				return nil, err
-			}
-		case state == StateReady:
-			if e, err := s.send(req); e != nil || err != nil {
-				return e, err
-			}
+			err = s.revive(ctx)
 		default:
 			select {
 			case <-changed:
 			case <-ctx.Done():
-				return nil, fmt.Errorf("wait for context %s: %w", record.ID, ctx.Err())
+				err = fmt.Errorf("wait for the context: %w", ctx.Err())
 			}
+		}
+		if e != nil || err != nil {
+			return e, err
 		}
 	}
 }
 
-// send puts an execution on the wire. It returns nothing when the context is no longer ready.
+// refuses says why the context takes no executions, and will take none unless somebody does something about it. The
+// caller holds mu.
+func (s *session) refuses() error {
+	switch {
+	case s.removed:
+		return fmt.Errorf("context %s %w", s.record.ID, ErrNotFound)
+	case s.state == StateFailed:
+		return fmt.Errorf("%w: context %s is failed (%s); restart or remove it", ErrConflict, s.record.ID, s.record.Failed)
+	}
+	return nil
+}
+
+// send puts an execution on the wire. It returns nothing when the context is no longer ready for one.
 func (s *session) send(req ExecuteRequest) (*Execution, error) {
 	s.sending.Lock()
 	defer s.sending.Unlock()
 	s.mu.Lock()
-	if s.state != StateReady || s.removed {
+	if s.state != StateReady || s.removed || s.record.Loss.Untold() {
 		s.mu.Unlock()
 		return nil, nil
 	}
@@ -88,21 +109,25 @@ func (s *session) send(req ExecuteRequest) (*Execution, error) {
 	}
 	request := kernel.Request{
 		Op: kernel.OpExecute, ID: newExecutionID(), Code: req.Code, Env: req.Env, TimeoutMS: req.Timeout.Milliseconds(),
+		Limits: s.m.executionLimits(req),
 	}
-	r := s.newRunning(request)
+	r := &run{
+		id: request.ID, generation: s.record.Generation, state: kernel.ExecutionQueued, output: -1, request: request,
+	}
+	e := s.newReader(r, 0)
 	s.executions = append(s.executions, r)
 	conn := s.conn
 	s.mu.Unlock()
 	if conn == nil { // it is being replaced, and its successor sends this
-		return r.Execution, nil
+		return e, nil
 	}
 	if err := conn.Send(request); errors.Is(err, kernel.ErrFrameTooLarge) {
 		s.mu.Lock()
-		s.executions = slices.DeleteFunc(s.executions, func(other *running) bool { return other == r })
+		s.executions = slices.DeleteFunc(s.executions, func(other *run) bool { return other == r })
 		s.mu.Unlock()
 		return nil, fmt.Errorf("%w: code and environment, encoded: %w", ErrTooLarge, err)
 	}
-	return r.Execution, nil
+	return e, nil
 }
 
 // queueFull refuses code for which the supervisor may have no room. The caller holds mu.
@@ -116,13 +141,13 @@ func (s *session) queueFull(code int) error {
 	return nil
 }
 
-// newRunning returns an execution of this session, whose id and code the request has. The caller holds mu.
-func (s *session) newRunning(request kernel.Request) *running {
-	r, id := &running{request: request}, request.ID // the functions must not hold on to the code
-	r.Execution = NewExecution(id, s.record.ID, s.record.Generation,
-		func(seq uint64) { s.notify(kernel.Request{Op: kernel.OpAck, ID: id, Seq: seq}) },
-		func() { s.interrupt(r) })
-	return r
+// executionLimits returns what bounds an execution beyond its deadline: the operator's limits, or less output.
+func (m *Manager) executionLimits(req ExecuteRequest) *kernel.Limits {
+	limits := kernel.Limits{OutputBytes: cmp.Or(req.MaxOutput, m.MaxOutput), DiskBytes: m.WorkspaceBytes}
+	if limits == (kernel.Limits{}) {
+		return nil
+	}
+	return &limits
 }
 
 func newExecutionID() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() }
@@ -138,11 +163,13 @@ func (s *session) notify(req kernel.Request) {
 }
 
 // interrupt asks the supervisor to end an execution, now and on every later connection.
-func (s *session) interrupt(r *running) {
+func (s *session) interrupt(r *run) {
 	s.sending.Lock() // not between the execute and its repetition
 	defer s.sending.Unlock()
+	s.mu.Lock()
 	r.interrupted = true
-	s.notify(kernel.Request{Op: kernel.OpInterrupt, ID: r.ID})
+	s.mu.Unlock()
+	s.notify(kernel.Request{Op: kernel.OpInterrupt, ID: r.id})
 }
 
 // Interrupt asks for the end of everything that runs or waits in a context. It returns at once; the executions' dones
@@ -169,18 +196,22 @@ func (s *session) tell(ctx context.Context) (*Execution, error) {
 	}
 	defer s.unlock()
 	s.mu.Lock()
-	record, removed := s.record, s.removed
-	s.mu.Unlock()
-	if record.Untold == "" || removed {
+	loss, removed := s.record.Loss, s.removed
+	if !loss.Untold() || removed {
+		s.mu.Unlock()
 		return nil, nil
 	}
-	if err := s.put(func(r *store.Context) { r.Untold = "" }); err != nil {
+	r := &run{id: newExecutionID(), generation: loss.Lost} // it was meant for that state
+	r.ended(Event{
+		ID: r.id, Seq: 1, Type: kernel.TypeDone, Time: time.Now(), Ending: kernel.EndingLost, State: kernel.StateLost,
+		Value: fmt.Sprintf("the variables of this context are lost: %s. This code was not run; the next will be", loss.Why),
+	})
+	e := s.newReader(r, 0)
+	r.conclude()
+	s.remember(r)
+	s.mu.Unlock()
+	if err := s.put(func(r *store.Context) { r.Loss = r.Loss.Tell(loss.Lost) }); err != nil {
 		return nil, err
 	}
-	e := NewExecution(newExecutionID(), record.ID, record.Generation, nil, nil)
-	e.Deliver(Event{
-		ID: e.ID, Type: kernel.TypeDone, Time: time.Now(), Ending: kernel.EndingLost, State: kernel.StateLost,
-		Value: fmt.Sprintf("the variables of this context are lost: %s. This code was not run; the next will be", record.Untold),
-	})
 	return e, nil
 }

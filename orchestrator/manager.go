@@ -27,7 +27,10 @@ type Config struct {
 	MaxContexts int           // 0: DefaultMaxContexts
 	IdleTimeout time.Duration // contexts that nobody used for so long are removed; 0: never
 	MaxTimeout  time.Duration // the longest deadline an execution may ask for; 0: DefaultMaxTimeout
-	Logger      *slog.Logger  // nil: slog.Default
+	MaxOutput   int64         // bytes of output and results, after which an execution ends as output_limit; 0: no bound
+	// WorkspaceBytes is the size of a workspace beyond which what runs in it ends as disk_full; 0: no bound.
+	WorkspaceBytes int64
+	Logger         *slog.Logger // nil: slog.Default
 }
 
 // Defaults of a Manager.

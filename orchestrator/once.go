@@ -37,7 +37,7 @@ type OnceRequest struct {
 // container carries a lease, so that it ends by itself when this program is killed. emit is called for each event in
 // order, the done last; its error ends the run. When ctx ends the execution is interrupted, and its done still emitted.
 func RunOnce(ctx context.Context, engine Engine, req OnceRequest, emit func(Event) error) (err error) {
-	if err := validateExecute(ExecuteRequest{Code: req.Code, Env: req.Env, Timeout: req.Timeout}, math.MaxInt64); err != nil {
+	if err := validateExecute(ExecuteRequest{Code: req.Code, Env: req.Env, Timeout: req.Timeout}, math.MaxInt64, 0); err != nil {
 		return err
 	}
 	id := newExecutionID()

@@ -19,21 +19,25 @@ func (m *Manager) Remove(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	return m.remove(ctx, s, 0)
+}
+
+// remove removes a context that nobody has used for some time; ErrConflict says that somebody has.
+func (m *Manager) remove(ctx context.Context, s *session, idle time.Duration) error {
 	if err := s.lock(ctx); err != nil {
-		return fmt.Errorf("remove context %s: %w", id, err)
+		return fmt.Errorf("remove a context: %w", err)
 	}
 	defer s.unlock()
-	if s.isRemoved() {
-		return fmt.Errorf("context %s %w", id, ErrNotFound)
-	}
-	if err := s.put(func(r *store.Context) { r.Removing = true }); err != nil {
+	id, container, err := s.beginRemoval(idle)
+	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	s.removed = true
-	s.setState(s.state) // wake who waits for it to become ready
-	container := s.container
-	s.mu.Unlock()
+	if err := s.put(func(r *store.Context) { r.Removing = true }); err != nil {
+		s.mu.Lock()
+		s.removed = false
+		s.mu.Unlock()
+		return err
+	}
 	m.mu.Lock()
 	delete(m.sessions, id)
 	m.creating++ // its place stays taken until the container is gone
@@ -41,6 +45,23 @@ func (m *Manager) Remove(ctx context.Context, id string) error {
 	s.dropConn()
 	s.endExecutions(kernel.EndingRemoved, "the context was removed")
 	return m.discard(ctx, id, container)
+}
+
+// beginRemoval makes a session the remover's: from here on nobody enters it. That nobody uses it is looked at in the same
+// step, so that what is reaped is idle.
+func (s *session) beginRemoval(idle time.Duration) (id, container string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id, container = s.record.ID, s.container
+	switch {
+	case s.removed:
+		return "", "", fmt.Errorf("context %s %w", id, ErrNotFound)
+	case idle > 0 && s.idleFor(time.Now()) < idle:
+		return "", "", fmt.Errorf("%w: context %s is in use again", ErrConflict, id)
+	}
+	s.removed = true
+	s.setState(s.state) // wake who waits for it to become ready
+	return id, container, nil
 }
 
 // discard removes the containers of a context that is no more, and then its record, and gives its place back. What the

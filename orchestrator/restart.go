@@ -1,7 +1,6 @@
 package orchestrator
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,14 +20,18 @@ const (
 
 // Restart gives a context a fresh kernel in a new container: same id, language, cwd, environment and workspace,
 // generation + 1. Executions under way end as restarted. It is carried out even when ctx ends. Where no new container can
-// be brought up the old one is untouched; where that does not take the context (its cwd has become a file), it is lost.
+// be brought up, or it does not take the context (its cwd has become a file), the old one is untouched.
 // Errors: ErrNotFound, ErrInvalid (the cwd), ErrImageMissing, ErrEngine.
 func (m *Manager) Restart(ctx context.Context, id string) (CodeContext, error) {
 	s, err := m.session(id)
 	if err != nil {
 		return CodeContext{}, err
 	}
-	defer s.enter()()
+	leave, err := s.enter()
+	if err != nil {
+		return CodeContext{}, err
+	}
+	defer leave()
 	if err := s.lock(ctx); err != nil {
 		return CodeContext{}, fmt.Errorf("restart context %s: %w", id, err)
 	}
@@ -51,8 +54,9 @@ func (s *session) isRemoved() bool {
 }
 
 // recreate replaces the container. Executions under way end with the given ending; of a loss that nobody asked for and
-// of which none of them tells, the next one will. The new container is up before the old one is touched; until then a
-// failure changes nothing, and from then on all is carried out even if ctx ends. The caller holds the lifecycle lock.
+// of which none of them tells, the next one will. The new container is up, and has taken the context, before the old one
+// is touched; until then a failure changes nothing, and from then on all is carried out even if ctx ends. The caller
+// holds the lifecycle lock.
 func (s *session) recreate(ctx context.Context, ending kernel.Ending, why string) error {
 	next := s.m.newContainer()
 	if err := s.put(func(r *store.Context) { r.Next = &next }); err != nil {
@@ -62,28 +66,33 @@ func (s *session) recreate(ctx context.Context, ending kernel.Ending, why string
 	before, old, record := s.state, s.container, s.record
 	s.setState(StateRestarting)
 	s.mu.Unlock()
+	lost := func(l store.Loss) store.Loss {
+		l = l.Happened(record.Generation, why, time.Now().UTC())
+		if ending == kernel.EndingRestarted { // who restarts knows
+			l = l.Tell(record.Generation)
+		}
+		return l
+	}
 	made, err := s.m.bringUp(ctx, record.Language, next, s.handler(next))
+	if err == nil {
+		err = s.claim(ctx, made.conn, next, record.Generation+1, lost(record.Loss))
+	}
 	if err != nil {
 		s.mu.Lock()
 		s.setState(before)
 		s.mu.Unlock()
-		s.m.removeLater(made.container) // the record names it still, for the next start
+		s.m.giveBack(made) // the record names it still, for the next start
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 	defer cancel()
 	s.retire(ctx, ending, why)
-	if err = s.claim(ctx, made.conn, next, record.Generation+1); err == nil {
-		err = s.put(func(r *store.Context) {
-			r.Container, r.Next, r.Generation, r.Failed, r.Lost = next, nil, record.Generation+1, "", ""
-			if r.Untold = cmp.Or(r.Untold, why); ending == kernel.EndingRestarted || s.isLossTold() {
-				r.Untold = ""
-			}
-		})
-	}
+	err = s.put(func(r *store.Context) {
+		r.Container, r.Next, r.Generation, r.Failed, r.Lost = next, nil, record.Generation+1, "", ""
+		r.Loss = lost(r.Loss)
+	})
 	if err != nil {
-		_ = made.conn.Close()
-		s.m.removeLater(made.container)
+		s.m.giveBack(made)
 		return errors.Join(err, s.lose(fmt.Sprintf("its new container could not be taken into use: %v", err)))
 	}
 	s.adoptUp(made)
@@ -91,10 +100,12 @@ func (s *session) recreate(ctx context.Context, ending kernel.Ending, why string
 	return nil
 }
 
-func (s *session) isLossTold() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.lossTold
+// giveBack removes a container that is not used after all.
+func (m *Manager) giveBack(made up) {
+	if made.conn != nil {
+		_ = made.conn.Close()
+	}
+	m.removeLater(made.container)
 }
 
 // retire makes sure that nothing of the old container runs on, and ends its executions.
@@ -102,7 +113,7 @@ func (s *session) retire(ctx context.Context, ending kernel.Ending, why string) 
 	s.mu.Lock()
 	conn, container := s.conn, s.container
 	s.mu.Unlock()
-	if container != "" && !stopped(ctx, conn) {
+	if container != "" && !s.stopped(ctx, conn) {
 		if err := s.m.Engine.Remove(ctx, container); err != nil { // it is tried again, later than it should be
 			s.m.log.Warn("old container runs on for a while", "container", container, "error", err)
 		}
@@ -111,11 +122,22 @@ func (s *session) retire(ctx context.Context, ending kernel.Ending, why string) 
 	s.endExecutions(ending, why)
 }
 
-// stopped kills what runs in a container, and reports whether the supervisor says so.
-func stopped(ctx context.Context, conn *kernel.Conn) bool {
+// stopped kills what runs in a container, and reports whether the supervisor says so. What it says of the executions is
+// the last that is heard of them.
+func (s *session) stopped(ctx context.Context, conn *kernel.Conn) bool {
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
-	return conn != nil && conn.Stop(ctx) == nil
+	if conn == nil {
+		return false
+	}
+	executions, err := conn.Stop(ctx)
+	if err != nil {
+		return false
+	}
+	s.mu.Lock()
+	s.learn(executions)
+	s.mu.Unlock()
+	return true
 }
 
 // removeLater removes a container behind the caller's back; empty means none.
@@ -187,7 +209,9 @@ func (s *session) close() {
 func (s *session) fail(why string) error {
 	s.close()
 	s.endExecutions(kernel.EndingLost, why)
-	err := s.put(func(r *store.Context) { r.Failed, r.Untold = why, "" })
+	err := s.put(func(r *store.Context) { // who asks for it is told that it is failed, and why
+		r.Failed, r.Loss = why, r.Loss.Happened(r.Generation, why, time.Now().UTC()).Tell(r.Generation)
+	})
 	s.mu.Lock()
 	container := s.container
 	s.container = ""
@@ -205,9 +229,7 @@ func (s *session) lose(why string) error {
 	s.endExecutions(kernel.EndingLost, why)
 	err := s.put(func(r *store.Context) {
 		r.Lost = why // Next stays: its container may be there, for the next start to remove
-		if !s.isLossTold() {
-			r.Untold = cmp.Or(r.Untold, why)
-		}
+		r.Loss = r.Loss.Happened(r.Generation, why, time.Now().UTC())
 	})
 	s.mu.Lock()
 	container := s.container

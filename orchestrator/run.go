@@ -52,17 +52,17 @@ func (m *Manager) reap(ctx context.Context) {
 	if m.IdleTimeout <= 0 {
 		return
 	}
-	now := time.Now()
 	for _, s := range m.all() {
-		if s.idleFor(now) < m.IdleTimeout {
+		cc := s.describe()
+		if time.Since(cc.LastUsedAt) < m.IdleTimeout || cc.State == StateRestarting { // do not wait for its lifecycle
 			continue
 		}
-		id := s.describe().ID
-		if err := m.Remove(ctx, id); err != nil && !errors.Is(err, ErrNotFound) {
-			m.log.Warn("idle context not removed", "context", id, "error", err)
-			continue
+		switch err := m.remove(ctx, s, m.IdleTimeout); {
+		case err == nil:
+			m.log.Info("idle context removed", "context", cc.ID)
+		case !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrConflict):
+			m.log.Warn("idle context not removed", "context", cc.ID, "error", err)
 		}
-		m.log.Info("idle context removed", "context", id)
 	}
 }
 

@@ -52,7 +52,7 @@ func validateEnv(env map[string]string) error {
 }
 
 // validateExecute checks what does not depend on the context.
-func validateExecute(req ExecuteRequest, maxTimeout time.Duration) error {
+func validateExecute(req ExecuteRequest, maxTimeout time.Duration, maxOutput int64) error {
 	switch {
 	case req.Context != "" && req.Language != "":
 		return fmt.Errorf("%w: context and language exclude one another", ErrInvalid)
@@ -60,6 +60,8 @@ func validateExecute(req ExecuteRequest, maxTimeout time.Duration) error {
 		return fmt.Errorf("%w: the code has %d bytes, the most is %d", ErrTooLarge, len(req.Code), MaxCode)
 	case req.Timeout < 0 || req.Timeout > maxTimeout:
 		return fmt.Errorf("%w: timeout %v is not between 0 and %v", ErrInvalid, req.Timeout, maxTimeout)
+	case req.MaxOutput < 0 || maxOutput > 0 && req.MaxOutput > maxOutput:
+		return fmt.Errorf("%w: %d bytes of output are not between 0 and %d", ErrInvalid, req.MaxOutput, maxOutput)
 	}
 	return validateEnv(req.Env)
 }

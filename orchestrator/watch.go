@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -54,7 +55,7 @@ func (s *session) reach(ctx context.Context, broken *kernel.Conn) {
 
 // reconnect makes one attempt to replace a broken connection. It is over when there is a new one, when the container is
 // found to be gone, or when the context has moved on. refused says that the container runs but takes no bridge; with
-// giveUp such a container is replaced. An engine that does not answer, and a paused container, are waited for.
+// giveUp such a container is replaced. An engine that is not there, and a paused container, are waited for.
 func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, giveUp bool) (over, refused bool) {
 	if s.lock(ctx) != nil {
 		return true, false
@@ -84,7 +85,7 @@ func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, giveUp boo
 		cancel()
 		if err != nil {
 			s.m.log.Debug("bridge refused", "context", record.ID, "error", err)
-			return false, true
+			return false, !errors.Is(err, ErrEngine) // an engine that restarts says nothing of the container
 		}
 		s.takeOver(conn, record.Container)
 		return true, false
@@ -98,6 +99,9 @@ func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, giveUp boo
 // takeOver uses a new connection to the same container, where executions may run that this server has not sent, and
 // whose kernel may have died while nobody was connected.
 func (s *session) takeOver(conn *kernel.Conn, c store.Container) {
+	s.mu.Lock()
+	s.learn(conn.Hello().Executions)
+	s.mu.Unlock()
 	s.adoptExecutions(conn.Hello())
 	s.useConn(conn)
 	if why := conn.Hello().Exited; why != "" {

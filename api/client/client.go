@@ -12,8 +12,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"cubby/api/wire"
 )
@@ -27,58 +29,60 @@ const (
 )
 
 // Client is a connection to a server. Its zero value is usable. The fields are set before the first call and not
-// changed after it; the methods may be called concurrently. They return at the end of their ctx and have no timeout of
-// their own. Errors of the server are *Error and carry a kind of this package.
+// changed after it; the methods may be called concurrently. They return at the end of their ctx and, but for Events, have
+// no timeout of their own. Errors of the server are *Error and carry a kind of this package.
 type Client struct {
 	URL       string            // DefaultURL if empty
 	Key       string            // sent with every request, if not empty
 	Transport http.RoundTripper // http.DefaultTransport if nil
+	Patience  time.Duration     // how long Events tries to come back to a server that has gone; DefaultPatience if 0
 }
 
 // Health returns nil if a server answers at the URL.
 func (c *Client) Health(ctx context.Context) error {
-	return c.call(ctx, wire.RouteHealth, "", nil, new(string))
+	return c.call(ctx, wire.RouteHealth, nil, nil, new(string))
 }
 
 // Create creates a context and returns when it is ready.
 func (c *Client) Create(ctx context.Context, req wire.CreateContext) (wire.Context, error) {
 	var created wire.Context
-	err := c.call(ctx, wire.RouteCreate, "", req, &created)
+	err := c.call(ctx, wire.RouteCreate, nil, req, &created)
 	return created, err
 }
 
 // List returns the contexts in the order of their creation.
-func (c *Client) List(ctx context.Context) ([]wire.Context, error) {
-	var listed []wire.Context
-	err := c.call(ctx, wire.RouteList, "", nil, &listed)
+func (c *Client) List(ctx context.Context) ([]wire.ListedContext, error) {
+	var listed []wire.ListedContext
+	err := c.call(ctx, wire.RouteList, nil, nil, &listed)
 	return listed, err
 }
 
 // Get returns all that there is to know of a context.
 func (c *Client) Get(ctx context.Context, id string) (wire.ContextDetail, error) {
 	var detail wire.ContextDetail
-	err := c.call(ctx, wire.RouteGet, id, nil, &detail)
+	err := c.call(ctx, wire.RouteGet, []string{id}, nil, &detail)
 	return detail, err
 }
 
 // Restart gives a context a fresh kernel.
 func (c *Client) Restart(ctx context.Context, id string) error {
-	return c.call(ctx, wire.RouteRestart, id, nil, nil)
+	return c.call(ctx, wire.RouteRestart, []string{id}, nil, nil)
 }
 
 // Remove removes a context.
 func (c *Client) Remove(ctx context.Context, id string) error {
-	return c.call(ctx, wire.RouteRemove, id, nil, nil)
+	return c.call(ctx, wire.RouteRemove, []string{id}, nil, nil)
 }
 
 // Interrupt asks for the end of all that runs or waits in a context, and does not wait for it.
 func (c *Client) Interrupt(ctx context.Context, id string) error {
-	return c.call(ctx, wire.RouteInterrupt, id, nil, nil)
+	return c.call(ctx, wire.RouteInterrupt, []string{id}, nil, nil)
 }
 
-// call sends a request and reads its answer, which is JSON, into answer unless that is nil.
-func (c *Client) call(ctx context.Context, route wire.Route, id string, body, answer any) error {
-	res, err := c.send(ctx, route, id, body)
+// call sends a request and reads its answer, which is JSON, into answer unless that is nil. The ids are those that the
+// route asks for.
+func (c *Client) call(ctx context.Context, route wire.Route, ids []string, body, answer any) error {
+	res, err := c.send(ctx, route, ids, "", body)
 	if err != nil {
 		return err
 	}
@@ -97,14 +101,15 @@ func (c *Client) call(ctx context.Context, route wire.Route, id string, body, an
 }
 
 // send sends a request and returns the answer if it is a success. The caller closes its body.
-func (c *Client) send(ctx context.Context, route wire.Route, id string, body any) (*http.Response, error) {
-	if id == "" && strings.Contains(route.Path, "{id}") {
-		return nil, errors.New("the id of the context is empty")
+func (c *Client) send(ctx context.Context, route wire.Route, ids []string, query string, body any) (*http.Response, error) {
+	if slices.Contains(ids, "") {
+		return nil, errors.New("the id of the context or of the execution is empty")
 	}
-	req, err := c.request(ctx, route, id, body)
+	req, err := c.request(ctx, route, ids, body)
 	if err != nil {
 		return nil, err
 	}
+	req.URL.RawQuery = query
 	client := http.Client{Transport: c.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse // a key goes to the server that it is for
 	}}
@@ -123,7 +128,7 @@ func (c *Client) send(ctx context.Context, route wire.Route, id string, body any
 	return res, nil
 }
 
-func (c *Client) request(ctx context.Context, route wire.Route, id string, body any) (*http.Request, error) {
+func (c *Client) request(ctx context.Context, route wire.Route, ids []string, body any) (*http.Request, error) {
 	base, err := url.Parse(c.base())
 	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
 		return nil, fmt.Errorf("%q is no URL of a server; one is %s", c.base(), DefaultURL)
@@ -139,7 +144,7 @@ func (c *Client) request(ctx context.Context, route wire.Route, id string, body 
 		}
 		content = bytes.NewReader(encoded)
 	}
-	req, err := http.NewRequestWithContext(ctx, route.Method, c.base()+route.For(id), content)
+	req, err := http.NewRequestWithContext(ctx, route.Method, c.base()+route.For(ids...), content)
 	if err != nil {
 		return nil, err
 	}

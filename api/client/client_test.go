@@ -30,7 +30,7 @@ func TestContract(t *testing.T) {
 	require.Equal(t, short, created)
 	listed, err := c.List(ctx)
 	require.NoError(t, err)
-	require.Equal(t, []wire.Context{short}, listed)
+	require.Equal(t, []wire.ListedContext{{Context: short, State: "busy"}}, listed)
 	got, err := c.Get(ctx, "abc")
 	require.NoError(t, err)
 	require.Equal(t, wire.ContextDetail{
@@ -66,9 +66,11 @@ func TestExecute(t *testing.T) {
 		wire.NumberOfExecutions{Type: wire.TypeNumberOfExecutions, ExecutionCount: 2},
 		wire.Output{Type: wire.TypeStdout, Text: strings.Repeat("é", 1<<20), Timestamp: "1970-01-01T00:00:01.000000+00:00"},
 		wire.ExecutionError{Type: wire.TypeError, Name: "ValueError", Value: "v", Traceback: "t"},
-		wire.EndOfExecution{Type: wire.TypeEndOfExecution, Ending: "error", State: "preserved", Generation: 4},
+		wire.EndOfExecution{
+			Type: wire.TypeEndOfExecution, Outcome: wire.Outcome{Ending: "error", State: "preserved"}, Generation: 4,
+		},
 	}, got)
-	require.Equal(t, []string{"execute {Context:abc Language: Code:1 Env:map[A:b] Timeout:10ms}"}, fake.calls)
+	require.Equal(t, []string{"execute {Context:abc Language: Code:1 Env:map[A:b] Timeout:10ms MaxOutput:0}"}, fake.calls)
 }
 
 func TestExecuteEndsEarly(t *testing.T) {
@@ -115,6 +117,13 @@ func TestExecuteEndsEarly(t *testing.T) {
 			require.ErrorIs(t, err, client.ErrCut)
 		})
 	}
+	t.Run("another reader takes over", func(t *testing.T) {
+		c := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(`{"type":"error","name":"ReaderReplaced","value":"","traceback":""}` + "\n"))
+		})
+		err := c.Execute(t.Context(), wire.Execute{}, func(wire.Line) error { return enough })
+		require.ErrorIs(t, err, client.ErrReplaced)
+	})
 	for name, sent := range map[string]string{"a reset": `{"type":"keepalive"}` + "\n", "a reset in the middle of a line": `{"type":"std`} {
 		t.Run(name+" is a cut, too", func(t *testing.T) {
 			c := answering(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -13,6 +13,7 @@ import (
 	"cubby/api"
 	"cubby/api/client"
 	"cubby/orchestrator"
+	"cubby/orchestrator/kernel"
 )
 
 // contexts is a fake that knows one context, "abc", and answers every call with err if that is set.
@@ -67,6 +68,24 @@ func (c *contexts) Execute(_ context.Context, req orchestrator.ExecuteRequest) (
 	return c.execution, c.err
 }
 
+func (c *contexts) Execution(_ context.Context, id, execution string) (orchestrator.ExecutionStatus, error) {
+	_, err := c.answer("execution "+execution, id)
+	return orchestrator.ExecutionStatus{
+		ID: execution, Context: id, Generation: 4, State: kernel.ExecutionDone, Seq: 9,
+		Done: &kernel.Event{Type: kernel.TypeDone, Ending: kernel.EndingRemoved, State: kernel.StateLost},
+	}, err
+}
+
+func (c *contexts) Follow(_ context.Context, id, execution string, after uint64) (*orchestrator.Execution, error) {
+	_, err := c.answer(fmt.Sprintf("follow %s after %d", execution, after), id)
+	return c.execution, err
+}
+
+func (c *contexts) InterruptExecution(_ context.Context, id, execution string) error {
+	_, err := c.answer("interrupt "+execution, id)
+	return err
+}
+
 // serve starts the API on the fake and returns a client for it.
 func serve(t *testing.T, fake *contexts, keys ...string) *client.Client {
 	t.Helper()
@@ -75,8 +94,10 @@ func serve(t *testing.T, fake *contexts, keys ...string) *client.Client {
 		cfg.Keys = append(cfg.Keys, sha256.Sum256([]byte(key)))
 	}
 	server := httptest.NewUnstartedServer(nil)
-	server.Config = api.New(cfg).HTTPServer()
+	served := api.New(cfg)
+	server.Config = served.HTTPServer()
 	server.Start()
+	t.Cleanup(served.Close)
 	t.Cleanup(server.Close)
 	c := &client.Client{URL: server.URL + "/"}
 	if len(keys) > 0 {

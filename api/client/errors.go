@@ -21,10 +21,11 @@ var (
 	ErrConflict     = errors.New("conflict")
 	ErrTooLarge     = errors.New("too large")
 	ErrCapacity     = errors.New("capacity reached")      // the same request may succeed later
-	ErrUnavailable  = errors.New("server has no engine")  // or an image is missing
+	ErrUnavailable  = errors.New("server unavailable")    // it has no engine, lacks an image, or is stopping
 	ErrServer       = errors.New("fault of the server")   // its log tells more under the request's id
 	ErrUnexpected   = errors.New("unexpected answer")     // not one of a cubby server
 	ErrCut          = errors.New("stream ended too soon") // before the execution did, as far as can be told
+	ErrReplaced     = errors.New("another reader has taken over the execution, which goes on")
 )
 
 // Error is an error that a server answered.

@@ -13,6 +13,12 @@ type Context struct {
 	Cwd       string `json:"cwd"`
 }
 
+// ListedContext is a code context as list answers it. Its state is ours.
+type ListedContext struct {
+	Context
+	State string `json:"state"`
+}
+
 // ContextDetail is all that is told of one context. It is ours.
 type ContextDetail struct {
 	Context
@@ -51,12 +57,15 @@ type CreateContext struct {
 // Execute asks for an execution. At most one of ContextID and Language is set; with neither, the code runs in the
 // default Python context.
 type Execute struct {
-	Code         string            `json:"code"`
-	ContextID    string            `json:"context_id,omitempty"`
-	Language     string            `json:"language,omitempty"`
-	EnvVars      map[string]string `json:"env_vars,omitempty"` // for this execution only
-	TimeoutMS    int64             `json:"timeout_ms,omitempty"`
-	OnDisconnect string            `json:"on_disconnect,omitempty"` // OnDisconnectInterrupt if empty; ours, as is TimeoutMS
+	Code      string            `json:"code"`
+	ContextID string            `json:"context_id,omitempty"`
+	Language  string            `json:"language,omitempty"`
+	EnvVars   map[string]string `json:"env_vars,omitempty"` // for this execution only
+
+	// Ours.
+	TimeoutMS      int64  `json:"timeout_ms,omitempty"`       // the deadline, counted from the start of the code; 0: none
+	MaxOutputBytes int64  `json:"max_output_bytes,omitempty"` // of output and results; more ends it; 0: no bound
+	OnDisconnect   string `json:"on_disconnect,omitempty"`    // OnDisconnectInterrupt if empty
 }
 
 // What becomes of an execution whose client leaves.

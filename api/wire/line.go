@@ -67,26 +67,32 @@ type ExecutionError struct {
 
 // Gap says that output is missing here. It is ours.
 type Gap struct {
-	Type  LineType `json:"type"`
-	Bytes int64    `json:"bytes"`
+	Type   LineType `json:"type"`
+	Bytes  int64    `json:"bytes"`
+	AtMost bool     `json:"at_most,omitempty"` // bytes is an upper bound
 }
 
-// Keepalive says that the code runs and writes nothing.
+// ReaderReplaced is the name of the error that ends the lines, without an EndOfExecution, of a client whose execution
+// another reader follows now. It is ours.
+const ReaderReplaced = "ReaderReplaced"
+
+// Keepalive says that nothing happens, and that the server is there.
 type Keepalive struct {
 	Type LineType `json:"type"`
 }
 
-// EndOfExecution is the last line. A stream that ends without it was cut. All but its type is ours.
+// EndOfExecution is the last line. A stream that ends without it was cut, or another reader has taken over. All but
+// its type is ours.
 type EndOfExecution struct {
-	Type       LineType `json:"type"`
-	Ending     string   `json:"ending"`
-	State      string   `json:"state"`      // what became of the context's variables: preserved, lost or unknown
-	Generation int      `json:"generation"` // of the context, when the execution was accepted
+	Type LineType `json:"type"`
+	Outcome
+	Generation int `json:"generation"` // of the context, when the execution was accepted
 }
 
-// Other is a line of a type that this program does not know.
+// Other is a line or event of a type that this program does not know.
 type Other struct {
 	Type LineType `json:"type"`
+	Seq  uint64   `json:"seq,omitempty"` // of an event
 }
 
 func (NumberOfExecutions) line() {}

@@ -72,7 +72,7 @@ func TestParseLine(t *testing.T) {
 		wire.ExecutionError{Type: wire.TypeError, Name: "A"},
 		wire.Gap{Type: wire.TypeGap, Bytes: 7},
 		wire.Keepalive{Type: wire.TypeKeepalive},
-		wire.EndOfExecution{Type: wire.TypeEndOfExecution, Ending: "ok", State: "preserved", Generation: 1},
+		wire.EndOfExecution{Type: wire.TypeEndOfExecution, Outcome: wire.Outcome{Ending: "ok", State: "preserved"}, Generation: 1},
 		wire.Other{Type: "from_the_future"},
 	} {
 		line, err := wire.Marshal(want)
@@ -87,8 +87,42 @@ func TestParseLine(t *testing.T) {
 	}
 }
 
+func TestParseEvent(t *testing.T) {
+	at := func(kind wire.LineType) wire.Position { return wire.Position{Type: kind, Seq: 1<<53 + 1} }
+	for _, want := range []wire.Event{
+		wire.EventStarted{Position: at(wire.TypeStarted), Count: 3},
+		wire.EventOutput{Position: at(wire.TypeStdout), Text: "é\n", Timestamp: "2026-01-01T00:00:00.000000+00:00"},
+		wire.EventOutput{Position: at(wire.TypeStderr)},
+		wire.EventResult{Position: at(wire.TypeResult), Data: map[string]json.RawMessage{"text/plain": json.RawMessage(`"1"`)}, Main: true},
+		wire.EventError{Position: at(wire.TypeError), Name: "A"},
+		wire.EventGap{Position: at(wire.TypeGap), Bytes: 7, AtMost: true},
+		wire.EventDone{Position: at(wire.TypeDone), Outcome: wire.Outcome{Ending: "ok", State: "preserved", Usage: &wire.Usage{CPUMillis: 1}}, Generation: 1},
+		wire.Other{Type: "from_the_future", Seq: 1<<53 + 1},
+	} {
+		line, err := wire.Marshal(want)
+		require.NoError(t, err)
+		got, err := wire.ParseEvent(line)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+		require.EqualValues(t, 1<<53+1, got.Sequence())
+	}
+	for _, want := range []wire.Event{wire.Keepalive{Type: wire.TypeKeepalive}, wire.Replaced{Type: wire.TypeReplaced}} {
+		line, err := wire.Marshal(want)
+		require.NoError(t, err)
+		got, err := wire.ParseEvent(line)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+		require.Zero(t, got.Sequence())
+	}
+	for _, broken := range []string{"", "{", `{"type":1}`, `{"type":"stdout","text":1}`, `{"type":"started","seq":-1}`} {
+		_, err := wire.ParseEvent([]byte(broken))
+		require.Error(t, err, broken)
+	}
+}
+
 func TestRouteFor(t *testing.T) {
 	require.Equal(t, "/contexts/a/restart", wire.RouteRestart.For("a"))
 	require.Equal(t, "/contexts/..%2Fx%3F", wire.RouteGet.For("../x?"))
 	require.Equal(t, "/contexts", wire.RouteList.For("a"))
+	require.Equal(t, "/contexts/%7Bexecution%7D/executions/%2F/events", wire.RouteEvents.For("{execution}", "/"))
 }

@@ -2,16 +2,20 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"log/slog"
 	"net"
-	"net/http"
+	"os"
 	"regexp"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"cubby/api"
 	"cubby/orchestrator"
 )
 
@@ -107,9 +111,13 @@ func TestServeRefuses(t *testing.T) {
 	t.Run("a state directory in use", func(t *testing.T) {
 		c := newCLI(t)
 		s := c.serve()
+		c.statePatience = time.Millisecond
 		code, _, stderr := c.run("serve", "--listen=127.0.0.1:0")
 		require.Equal(t, exitFault, code)
 		require.Contains(t, stderr, "--state-dir")
+		if runtime.GOOS == "linux" {
+			require.Contains(t, stderr, fmt.Sprintf("(process %d)", os.Getpid()))
+		}
 		c.variables["CUBBY_URL"] = s.url
 		c.ok("ctx", "ls")
 		require.Equal(t, exitOK, s.stop())
@@ -162,6 +170,21 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 func (l *pipeListener) Close() error   { l.closed(); return nil }
 func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{} }
 
+// slowContexts take their time for a creation, unless its client leaves. Nothing else is asked of them.
+type slowContexts struct {
+	api.Contexts
+	delay time.Duration
+}
+
+func (c slowContexts) Create(ctx context.Context, _ orchestrator.CreateRequest) (orchestrator.CodeContext, error) {
+	select {
+	case <-time.After(c.delay):
+		return orchestrator.CodeContext{ID: "abc"}, nil
+	case <-ctx.Done():
+		return orchestrator.CodeContext{}, ctx.Err()
+	}
+}
+
 func TestShutdownGrace(t *testing.T) {
 	const slow = 5 * shutdownGrace
 	for name, tt := range map[string]struct {
@@ -176,25 +199,22 @@ func TestShutdownGrace(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				listener := &pipeListener{conns: make(chan net.Conn)}
 				listener.open, listener.closed = context.WithCancel(t.Context())
-				server := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-					select {
-					case <-time.After(slow):
-					case <-r.Context().Done():
-					}
-				})}
+				served := api.New(api.Config{Contexts: slowContexts{delay: slow}, Logger: slog.New(slog.DiscardHandler)})
+				server := served.HTTPServer()
 				go func() { _ = server.Serve(listener) }()
 				ours, theirs := net.Pipe()
 				listener.conns <- theirs
-				_, err := io.WriteString(ours, "POST /contexts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+				_, err := io.WriteString(ours, "POST /contexts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
 				require.NoError(t, err)
 				go func() { _, _ = io.Copy(io.Discard, ours) }()
 				synctest.Wait()
 				began := time.Now()
-				require.NoError(t, (&app{config: tt.config}).shutdown(t.Context(), server, &orchestrator.Manager{}))
+				require.NoError(t, (&app{config: tt.config}).shutdown(t.Context(), served, server, &orchestrator.Manager{}))
 				require.GreaterOrEqual(t, time.Since(began), tt.least)
 				require.LessOrEqual(t, time.Since(began), tt.most)
 				require.NoError(t, server.Close())
 				require.NoError(t, ours.Close())
+				served.Close()
 			})
 		})
 	}

@@ -44,8 +44,8 @@ type Conn struct {
 }
 
 // Open waits for the hello on stream and returns the connection, which owns the stream from then on. The handler is
-// called for every event of an execution, for refusals that name one, and for exited; one at a time, in the order of
-// arrival. It must not block: nothing else is read meanwhile. Open starts two goroutines; Close ends them.
+// called for every event of an execution, for resumed, for refusals that name one, and for exited; one at a time, in the
+// order of arrival. It must not block: nothing else is read meanwhile. Open starts two goroutines; Close ends them.
 func Open(ctx context.Context, stream io.ReadWriteCloser, handler func(Event)) (*Conn, error) {
 	c := &Conn{
 		stream: stream, handler: handler,
@@ -109,30 +109,35 @@ func (c *Conn) Send(req Request) error {
 // Claim claims the container for a context. A refusal is a *RefusedError.
 func (c *Conn) Claim(ctx context.Context, req Request) error {
 	req.Op = OpClaim
-	return c.ask(ctx, req)
+	_, err := c.ask(ctx, req)
+	return err
 }
 
-// Stop kills every process of the user and ends no execution. The journal stays readable.
-func (c *Conn) Stop(ctx context.Context) error { return c.ask(ctx, Request{Op: OpStop}) }
+// Stop kills every process of the user and ends no execution. The journal stays readable. It returns the executions that
+// the supervisor remembers, as they stand then.
+func (c *Conn) Stop(ctx context.Context) ([]ExecutionStatus, error) {
+	stopped, err := c.ask(ctx, Request{Op: OpStop})
+	return stopped.Executions, err
+}
 
-// ask sends a request that has exactly one reply. One that gets none before ctx ends leaves the connection closed,
-// since a late reply could be taken for the next request's.
-func (c *Conn) ask(ctx context.Context, req Request) error {
+// ask sends a request that has exactly one reply, and returns that. One that gets none before ctx ends leaves the
+// connection closed, since a late reply could be taken for the next request's.
+func (c *Conn) ask(ctx context.Context, req Request) (Event, error) {
 	c.control.Lock()
 	defer c.control.Unlock()
 	stop := context.AfterFunc(ctx, func() { c.close(context.Cause(ctx)) }) // also while a write waits
 	defer stop()
 	if err := c.Send(req); err != nil {
-		return errors.Join(err, ctx.Err())
+		return Event{}, errors.Join(err, ctx.Err())
 	}
 	select {
 	case ev := <-c.replies:
 		if ev.Type == TypeRefused {
-			return &RefusedError{Reason: Refusal(ev.Name), Value: ev.Value, Meta: ev.Meta, Generation: ev.Generation}
+			return ev, &RefusedError{Reason: Refusal(ev.Name), Value: ev.Value, Meta: ev.Meta, Generation: ev.Generation}
 		}
-		return nil
+		return ev, nil
 	case <-c.done:
-		return fmt.Errorf("wait for the reply to %s: %w", req.Op, c.err)
+		return Event{}, fmt.Errorf("wait for the reply to %s: %w", req.Op, c.err)
 	}
 }
 

@@ -113,6 +113,18 @@ func TestClaim(t *testing.T) {
 	})
 }
 
+func TestStop(t *testing.T) {
+	conn, p := dial(t, func(kernel.Event) {})
+	want := []kernel.ExecutionStatus{{ID: "1", Seq: 3, State: kernel.ExecutionRunning, Output: 5}}
+	go func() {
+		p.hear()
+		p.say(kernel.Event{Type: kernel.TypeStopped, Executions: want})
+	}()
+	got, err := conn.Stop(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}
+
 func TestEventsReachTheHandlerInOrder(t *testing.T) {
 	got := make(chan kernel.Event, 10)
 	_, p := dial(t, func(ev kernel.Event) { got <- ev })

@@ -43,9 +43,9 @@
 //	{"id":"…","seq":47,"type":"done","ending":"ok","state":"preserved","usage":{"cpu_ms":3,"wall_ms":4}}
 //
 // Executions run one at a time, first come first served; at most QueueLength wait, with QueueBytes of code, one more is
-// refused ({"id":"…","type":"refused","name":"queue_full"}). A repeated id never runs twice: it is treated as a resume.
-// So is an execute whose after says that events of it have been seen: where the journal has forgotten it since, it is
-// refused as an unknown execution.
+// refused ({"id":"…","type":"refused","name":"queue_full"}). A repeated id never runs twice: it is treated as a resume,
+// though no resumed answers it. So is an execute whose after says that events of it have been seen: where the journal has
+// forgotten it since, it is refused as an unknown execution.
 //
 // There is exactly one done for every execute that was not refused, and it is always the execution's last event but
 // for late output: what a left-over process or thread of a finished execution prints carries that execution's id.

@@ -57,7 +57,17 @@ type Context struct {
 	Removing bool   // its removal was asked for, and is finished on the next start
 	Failed   string // why it takes no executions; empty: it does
 	Lost     string // why its container is gone; empty: it is not known to be
-	Untold   string // what was lost without anybody having been told; the next execution tells
+
+	Loss    Loss
+	Endings []Ending // of executions whose journal is gone, oldest first; bounded by whoever writes them
+}
+
+// Ending is how an execution ended whose generation is no more.
+type Ending struct {
+	ID         string
+	Generation int
+	Output     int64           // bytes of output and results; negative: not known
+	Done       json.RawMessage // its last event, as it was told
 }
 
 // Container is a container that is about to be, or was, created.

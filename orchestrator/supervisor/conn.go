@@ -106,7 +106,9 @@ func (c *conn) gather(batch []byte) []byte {
 		batch = append(batch, frame...)
 	}
 	if len(c.ready) == 0 && c.exited != nil {
-		batch = append(batch, encode(*c.exited)...)
+		exited := *c.exited
+		exited.Executions = c.s.journal.status()
+		batch = append(batch, encode(exited)...)
 		c.exited = nil
 	}
 	return batch
@@ -142,6 +144,13 @@ func (c *conn) next() []byte {
 func (c *conn) behind(r *record) bool {
 	cur := c.cursors[r.id]
 	return cur != nil && cur.at.seq < r.newest
+}
+
+// resume says that a reader takes over, and begins to send what it asks for. What the reader before it was sent is on its
+// way by now, and the reply goes before all events to come. The caller holds the supervisor's mu.
+func (c *conn) resume(req kernel.Request) {
+	c.subscribe(req.ID, req.After)
+	c.reply(kernel.Event{ID: req.ID, Type: kernel.TypeResumed, Reader: req.Reader, Seq: c.s.journal.newest(req.ID)})
 }
 
 // subscribe begins to send an execution's events after a sequence number. The caller holds the supervisor's mu.

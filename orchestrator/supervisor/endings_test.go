@@ -207,7 +207,7 @@ func TestDeath(t *testing.T) {
 	}{
 		{"exit", dies(Exit{Value: "exit status 0"}), false, kernel.EndingCrashed, "exit status 0"},
 		{"crash", dies(Exit{Value: "signal: segmentation fault"}), false, kernel.EndingCrashed, "signal: segmentation fault"},
-		{"out of memory", dies(Exit{Value: "signal: killed", Killed: true}), true, kernel.EndingOOM, "killed: out of memory"},
+		{"out of memory", dies(Exit{Value: "signal: killed", Process: "python3, pid 7", Killed: true}), true, kernel.EndingOOM, "out of memory: the kernel (python3, pid 7) was killed"},
 		{"killed by itself", dies(Exit{Value: "signal: killed", Killed: true}), false, kernel.EndingCrashed, "signal: killed"},
 		{"exit while a child runs out of memory", dies(Exit{Value: "exit status 0"}), true, kernel.EndingCrashed, "exit status 0"},
 		{"broken protocol", func(_ *scripted, _ Run, sink Sink) error {
@@ -233,7 +233,12 @@ func TestDeath(t *testing.T) {
 				require.Equal(t, tt.value, done.Value)
 				done = c.ends("2", tt.ending, kernel.StateLost)
 				require.Equal(t, "not run: "+tt.value, done.Value)
-				require.Equal(t, kernel.Event{Type: kernel.TypeExited, Ending: tt.ending, Value: tt.value}, c.next())
+				exited := c.next()
+				require.Equal(t, []any{kernel.TypeExited, tt.ending, tt.value}, []any{exited.Type, exited.Ending, exited.Value})
+				require.Len(t, exited.Executions, 2)
+				for _, known := range exited.Executions {
+					require.Equal(t, tt.ending, known.Done.Ending, "each is told with its done")
+				}
 				require.Equal(t, tt.value, b.dial(t).hello.Exited)
 				require.Positive(t, k.kills, "what the kernel has left behind is killed")
 			})
@@ -266,7 +271,10 @@ func TestStop(t *testing.T) {
 		c.execute("1", "")
 		c.execute("2", "")
 		c.next()
-		require.Equal(t, kernel.TypeStopped, c.ask(kernel.Request{Op: kernel.OpStop}).Type)
+		stopped := c.ask(kernel.Request{Op: kernel.OpStop})
+		require.Equal(t, kernel.Event{Type: kernel.TypeStopped, Executions: []kernel.ExecutionStatus{
+			{ID: "1", Seq: 1, State: kernel.ExecutionRunning}, {ID: "2", State: kernel.ExecutionQueued},
+		}}, stopped)
 		synctest.Wait()
 		require.Equal(t, kernel.TypeStopped, c.ask(kernel.Request{Op: kernel.OpStop}).Type, "no done and no exited came")
 		c.execute("3", "")

@@ -24,7 +24,7 @@ func TestHello(t *testing.T) {
 			require.Equal(t, 5*time.Second, time.Since(start))
 			require.NotEmpty(t, hello.Boot)
 			hello.Boot = ""
-			require.Equal(t, kernel.Event{Type: kernel.TypeHello, Protocol: 1, Language: "scripted", Version: "1.0"}, hello)
+			require.Equal(t, kernel.Event{Type: kernel.TypeHello, Protocol: kernel.Protocol, Language: "scripted", Version: "1.0"}, hello)
 		})
 	})
 	t.Run("tells why the kernel did not boot", func(t *testing.T) {

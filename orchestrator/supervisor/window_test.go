@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"crypto/rand"
-	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -146,7 +145,9 @@ func TestWindow(t *testing.T) {
 
 			c = b.dial(t)
 			require.Equal(t, kernel.ExecutionDone, c.hello.Executions[0].State)
-			c.send(kernel.Request{Op: kernel.OpResume, ID: "1", After: 1})
+			require.Equal(t, kernel.EndingOK, c.hello.Executions[0].Done.Ending)
+			require.EqualValues(t, many*kernel.MaxText, c.hello.Executions[0].Output)
+			c.ask(kernel.Request{Op: kernel.OpResume, ID: "1", After: 1})
 			gap := c.next()
 			require.Equal(t, kernel.TypeGap, gap.Type)
 			size := 0
@@ -189,33 +190,9 @@ func TestWindow(t *testing.T) {
 			for ; ev.Type != kernel.TypeExited; ev = c.next() {
 				require.NotEqual(t, kernel.TypeDone, ev.Type, "it stands behind output that the reader has not taken")
 			}
+			require.Len(t, ev.Executions, 1)
+			require.Equal(t, kernel.EndingCrashed, ev.Executions[0].Done.Ending)
+			require.EqualValues(t, many*kernel.MaxText, ev.Executions[0].Output)
 		})
-	})
-}
-
-func TestResume(t *testing.T) {
-	onBench(t, &scripted{}, Config{}, func(t *testing.T, b *bench) {
-		c := b.claimed(t)
-		for i := range 3 {
-			c.execute(fmt.Sprint(i), "x")
-			c.done()
-		}
-		for _, tt := range []struct {
-			after uint64
-			want  []kernel.EventType
-		}{
-			{0, []kernel.EventType{kernel.TypeStarted, kernel.TypeStdout, kernel.TypeDone}},
-			{4, []kernel.EventType{kernel.TypeStdout, kernel.TypeDone}},
-			{5, []kernel.EventType{kernel.TypeDone}},
-		} {
-			c = b.dial(t)
-			c.send(kernel.Request{Op: kernel.OpResume, ID: "1", After: tt.after})
-			for _, want := range tt.want {
-				ev := c.next()
-				require.Equal(t, want, ev.Type)
-				require.Equal(t, "1", ev.ID)
-			}
-			require.Equal(t, kernel.TypePong, c.ask(kernel.Request{Op: kernel.OpPing}).Type, "and nothing more")
-		}
 	})
 }
