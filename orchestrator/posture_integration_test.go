@@ -49,7 +49,7 @@ type posture struct {
 	Opens        map[string]string
 }
 
-// TestPosture (C1, C8, C9, C10, C13, C16, B10): what a context's processes are, and what they can reach, held against
+// TestPosture: what a context's processes are, and what they can reach, held against
 // the profile.
 func TestPosture(t *testing.T) {
 	w := newWorld(t)
@@ -59,7 +59,7 @@ func TestPosture(t *testing.T) {
 	var p posture
 	require.NoError(t, json.Unmarshal([]byte(got.stdout), &p))
 
-	t.Run("the kernel has no privilege and no way to one", func(t *testing.T) {
+	t.Run("C1 the kernel has no privilege and no way to one", func(t *testing.T) {
 		for _, set := range []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"} {
 			require.Equal(t, "0000000000000000", p.Kernel[set], set)
 		}
@@ -71,7 +71,7 @@ func TestPosture(t *testing.T) {
 		require.Equal(t, uids[0], slices.Compact(strings.Fields(p.Kernel["Gid"]))[0])
 		require.Empty(t, strings.TrimSpace(p.Kernel["Groups"]))
 	})
-	t.Run("the supervisor has what it needs", func(t *testing.T) {
+	t.Run("C1 the supervisor has what it needs", func(t *testing.T) {
 		const killSetuidSetgidSetpcap = "00000000000001e0"
 		require.Equal(t, killSetuidSetgidSetpcap, p.Init["CapBnd"], "CHOWN is gone once the workspace is prepared")
 		require.Equal(t, killSetuidSetgidSetpcap, p.Init["CapEff"])
@@ -82,7 +82,7 @@ func TestPosture(t *testing.T) {
 		require.Less(t, p.Score[0], p.Score[1])
 	})
 	t.Run("mounts", func(t *testing.T) { requireMounts(t, p.Mounts) })
-	t.Run("files", func(t *testing.T) {
+	t.Run("B10 files", func(t *testing.T) {
 		for _, absent := range []string{"/proc/sysrq-trigger w", "/proc/kcore rb"} { // on some kernels
 			require.NotEqual(t, "allowed", p.Opens[absent], absent)
 			delete(p.Opens, absent)
@@ -95,21 +95,21 @@ func TestPosture(t *testing.T) {
 			"/tmp/x w":                        "allowed", "/dev/shm/x w": "allowed", "/home/user/x w": "allowed",
 		}, p.Opens)
 	})
-	t.Run("devices", func(t *testing.T) {
+	t.Run("C8 devices", func(t *testing.T) {
 		devices := slices.DeleteFunc(p.Devices, func(name string) bool { return name == "core" }) // a link to /proc/kcore, where there is one
 		require.Equal(t, []string{"fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom", "zero"}, devices)
 	})
-	t.Run("limits", func(t *testing.T) {
+	t.Run("C16 limits", func(t *testing.T) {
 		require.Equal(t, [2]int64{0, 0}, p.Limits["RLIMIT_CORE"])
 		require.Equal(t, [2]int64{1024, 4096}, p.Limits["RLIMIT_NOFILE"])
 		require.Equal(t, orchestrator.DefaultLimits().FileBytes, p.Limits["RLIMIT_FSIZE"][1])
 	})
-	t.Run("network and input", func(t *testing.T) {
+	t.Run("D1 network and input", func(t *testing.T) {
 		require.Equal(t, []string{"lo"}, p.Interfaces)
 		require.Equal(t, "/dev/null", p.FDs[0])
 		require.Regexp(t, `^socket:`, p.FDs[1])
 	})
-	t.Run("namespaces are not the host's", func(t *testing.T) {
+	t.Run("C1 namespaces are not the host's", func(t *testing.T) {
 		for name, ns := range p.Namespaces {
 			ours, err := os.Readlink(filepath.Join("/proc/self/ns", name))
 			require.NoError(t, err)

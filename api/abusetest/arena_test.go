@@ -155,6 +155,14 @@ func (a *arena) settle(t *testing.T, before outcome) outcome {
 	return got
 }
 
+// requireKept holds that the attacked context still has its variables.
+func (a *arena) requireKept(t *testing.T) {
+	t.Helper()
+	got := a.run(t, a.attacked, "x + 1")
+	require.Equal(t, "42", got.text, "%+v", got)
+	require.Equal(t, 1, got.generation)
+}
+
 // leave removes both contexts and looks for what is left of them (I5, I7).
 func (a *arena) leave(t *testing.T) {
 	t.Helper()

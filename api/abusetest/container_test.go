@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,7 +14,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/volume"
@@ -94,37 +97,52 @@ func (b *box) cgroupFile(controller, name string) string {
 // isV1 says whether the host's control groups are version 1.
 func (b *box) isV1() bool { _, v1 := b.cgroups["memory"]; return v1 }
 
-// number reads the number in a file of a control group, or the one after a name in a file of "name number" lines.
+// read reads the number in a file of a control group, or the one after a name in a file of "name number" lines.
+func (b *box) read(controller, file, name string) (int64, error) {
+	text, err := os.ReadFile(b.cgroupFile(controller, file))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Fields(line); name == "" || fields[0] == name {
+			return strconv.ParseInt(fields[len(fields)-1], 10, 64)
+		}
+	}
+	return 0, fmt.Errorf("no %s in %s", name, file)
+}
+
+// number is read where the number has to be there.
 func (b *box) number(t *testing.T, controller, file, name string) int64 {
 	t.Helper()
-	text, err := os.ReadFile(b.cgroupFile(controller, file))
+	n, err := b.read(controller, file, name)
 	require.NoError(t, err)
-	for line := range strings.Lines(string(text)) {
-		fields := strings.Fields(line)
-		if name != "" && fields[0] != name {
-			continue
-		}
-		number, err := strconv.ParseInt(fields[len(fields)-1], 10, 64)
-		require.NoError(t, err)
-		return number
+	return n
+}
+
+// readOOMKills is how many of the container's processes died for want of memory.
+func (b *box) readOOMKills() (int64, error) {
+	if b.isV1() {
+		return b.read("memory", "memory.oom_control", "oom_kill")
 	}
-	require.Fail(t, "not there", "%s in %s:\n%s", name, file, text)
-	return 0
+	return b.read("memory", "memory.events", "oom_kill")
 }
 
-// pids is how many processes and threads the container has, and how many it may have.
-func (b *box) pids(t *testing.T) (current, limit int64) {
-	t.Helper()
-	return b.number(t, "pids", "pids.current", ""), b.number(t, "pids", "pids.max", "")
-}
-
-// oomKills is how many of the container's processes died for want of memory.
-func (b *box) oomKills(t *testing.T) int64 {
+// memory is how much memory the container uses, that of the host's kernel included.
+func (b *box) memory(t *testing.T) int64 {
 	t.Helper()
 	if b.isV1() {
-		return b.number(t, "memory", "memory.oom_control", "oom_kill")
+		return b.number(t, "memory", "memory.usage_in_bytes", "")
 	}
-	return b.number(t, "memory", "memory.events", "oom_kill")
+	return b.number(t, "memory", "memory.current", "")
+}
+
+// processorTime is what the container's processes have used.
+func (b *box) processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	if b.isV1() {
+		return time.Duration(b.number(t, "cpuacct", "cpuacct.usage", ""))
+	}
+	return time.Duration(b.number(t, "cpu", "cpu.stat", "usage_usec")) * time.Microsecond
 }
 
 // process is one process of a container, as its host sees it.
@@ -193,7 +211,7 @@ func (b *box) cores(t *testing.T) []string {
 // isGone reports whether the engine knows the container no more.
 func (b *box) isGone(ctx context.Context) bool {
 	_, err := b.docker.ContainerInspect(ctx, b.id)
-	return sdk.IsErrNotFound(err)
+	return errdefs.IsNotFound(err)
 }
 
 // hasControlGroup reports whether the host still keeps the container's control group, empty or not.

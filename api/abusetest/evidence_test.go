@@ -5,6 +5,7 @@ package abusetest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -55,15 +56,17 @@ func (s *server) tellEvents(ctx context.Context, t *testing.T, ours filters.Args
 	now := time.Now()
 	ours.Add("type", string(events.ContainerEventType))
 	happened, failed := s.docker.Events(ctx, events.ListOptions{
-		Since: strconv.FormatInt(now.Add(-10*time.Minute).Unix(), 10), Until: strconv.FormatInt(now.Unix(), 10), Filters: ours,
+		Since: strconv.FormatInt(now.Add(-10*time.Minute).Unix(), 10), Until: fmt.Sprintf("%d.%09d", now.Unix(), now.Nanosecond()), Filters: ours,
 	})
+	var lines []string
 	for {
 		select {
 		case ev := <-happened:
 			if !strings.HasPrefix(string(ev.Action), "exec_") {
-				t.Logf("event %s %.12s %s exit %s", time.Unix(0, ev.TimeNano).Format(time.TimeOnly), ev.Actor.ID, ev.Action, ev.Actor.Attributes["exitCode"])
+				lines = append(lines, fmt.Sprintf("%s %.12s %s %s", time.Unix(0, ev.TimeNano).Format(time.TimeOnly), ev.Actor.ID, ev.Action, ev.Actor.Attributes["exitCode"]))
 			}
 		case <-failed: // the end, too
+			t.Logf("the engine's last events:\n%s", strings.Join(lines[max(0, len(lines)-40):], "\n"))
 			return
 		}
 	}

@@ -61,7 +61,7 @@ func (s *server) start(t *testing.T) {
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	require.NoError(t, err)
 	defer log.Close()
-	s.cmd = exec.Command(program, append([]string{"serve", "--listen", s.address, "--state-dir", s.state, "--log-level", "debug"}, s.args...)...) //nolint:noctx // ended by kill or terminate
+	s.cmd = exec.Command(program, append([]string{"serve", "--listen", s.address, "--state-dir", s.state}, s.args...)...) //nolint:noctx // ended by kill or terminate
 	s.cmd.Env = append(foreignEnvironment(), "XDG_CONFIG_HOME="+s.state)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	require.NoError(t, s.cmd.Start())

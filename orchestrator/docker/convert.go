@@ -143,7 +143,6 @@ func toHostConfig(spec orchestrator.ContainerSpec, instance, runtime string) *co
 		SecurityOpt:    []string{"no-new-privileges", "seccomp=" + seccompProfile()},
 		ReadonlyRootfs: true,
 		Tmpfs:          tmpfs(memory),
-		ShmSize:        shmBytes(memory),
 		Mounts:         []mount.Mount{workspaceMount(spec.Workspace, instance)},
 		Resources: container.Resources{
 			Memory:     memory,
@@ -167,18 +166,19 @@ func networkMode(n orchestrator.Network) container.NetworkMode {
 	return network.NetworkNone
 }
 
-// tmpfs returns the memory file systems and their options. Together with shared memory and the supervisor's journal
-// they stay under half of the memory limit, so that files alone cannot bring the out-of-memory killer upon PID 1.
+// tmpfs returns the memory file systems and their options. Together with the supervisor's journal they stay under half of
+// the memory limit, so that files alone cannot bring the out-of-memory killer upon PID 1.
 func tmpfs(memory int64) map[string]string {
 	run := min(16*mebibyte, memory/32)
 	tmp := min(256*mebibyte, memory/4)
+	shm := min(64*mebibyte, memory/16)
 	return map[string]string{
 		"/run": fmt.Sprintf("rw,noexec,nosuid,nodev,mode=755,size=%d,nr_inodes=%d", run, run/inodeBytes),
 		"/tmp": fmt.Sprintf("rw,exec,nosuid,nodev,mode=1777,size=%d,nr_inodes=%d", tmp, tmp/inodeBytes),
+		// In place of the engine's own, whose inodes have no limit.
+		"/dev/shm": fmt.Sprintf("rw,noexec,nosuid,nodev,mode=1777,size=%d,nr_inodes=%d", shm, shm/inodeBytes),
 	}
 }
-
-func shmBytes(memory int64) int64 { return min(64*mebibyte, memory/16) }
 
 // workspaceMount mounts a volume that starts empty, whatever the image has in that place. An anonymous one goes when
 // its container is removed.
