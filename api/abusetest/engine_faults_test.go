@@ -200,6 +200,7 @@ func (f *engineFault) losesShim(t *testing.T) {
 	f.engine.killProcess(t, f.engine.shimOf(t, f.busyBox.id))
 	f.isLost(t, f.counting.wait(t))
 	require.Equal(t, "42", f.run(t, f.idle, "x + 1").text)
+	require.Eventually(t, func() bool { return f.detail(t, f.busy).State == "lost" }, patience, probeEvery)
 	require.NotEmpty(t, f.detail(t, f.busy).Reason)
 	began := time.Now()
 	f.remove(t, f.busy)
