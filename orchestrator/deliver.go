@@ -49,7 +49,9 @@ func (s *session) deliver(ev Event) {
 	r.seq = max(r.seq, ev.Seq)
 	switch ev.Type {
 	case kernel.TypeStarted:
-		r.state = kernel.ExecutionRunning
+		if r.done == nil { // else somebody reads again what is over
+			r.state = kernel.ExecutionRunning
+		}
 		fallthrough
 	case kernel.TypeDone: // its code is no longer needed, and must not run again
 		r.request = kernel.Request{Op: kernel.OpResume, ID: r.id}

@@ -4,7 +4,6 @@ package abusetest
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -16,8 +15,8 @@ import (
 	"cubby/api/wire"
 )
 
-// counting prints a number every hundredth of a second, without end.
-const counting = "import time, itertools\nfor n in itertools.count():\n    print(n, flush=True); time.sleep(0.01)"
+// endlessCount prints a number every hundredth of a second, without end.
+const endlessCount = "import time, itertools\nfor n in itertools.count():\n    print(n, flush=True); time.sleep(0.01)"
 
 // TestEngineFaults ends an engine, and parts of it, under contexts that work, takes its disk and its registries away,
 // while a neighbour on the machine's engine has to go on.
@@ -89,7 +88,7 @@ func newEngineFault(t *testing.T, e *privateEngine) *engineFault {
 		require.Equal(t, "ok", f.run(t, id, "x = 41").ending)
 	}
 	f.busyBox, f.idleBox = f.container(t, f.busy), f.container(t, f.idle)
-	f.counting = f.begin(t, f.busy, counting)
+	f.counting = f.begin(t, f.busy, endlessCount)
 	f.counting.until(t, func(o outcome) bool { return strings.Contains(o.stdout, "20\n") })
 	return f
 }
@@ -177,21 +176,8 @@ func (f *engineFault) keeps(t *testing.T, fault func()) {
 	for b, kernel := range before {
 		now := b.kernel(t)
 		require.Equal(t, kernel.pid, now.pid)
-		require.Eventually(t, func() bool { return b.bridges(t) == 1 }, patience, probeEvery, "bridges")
+		require.Eventually(t, func() bool { return len(b.bridges(t)) == 1 }, patience, probeEvery, "bridges")
 	}
-}
-
-// bridges counts the bridges to the container's supervisor.
-func (b *box) bridges(t *testing.T) int {
-	t.Helper()
-	n := 0
-	for _, p := range b.processes(t) {
-		line, err := os.ReadFile(procFile(p.pid, "cmdline"))
-		if err == nil && strings.HasPrefix(string(line), "/opt/cubby/supervisor\x00attach") {
-			n++
-		}
-	}
-	return n
 }
 
 // losesShim holds that a container without its shim is lost, that its removal ends, and that others do not notice.

@@ -62,14 +62,15 @@ func (a *app) runOnce(ctx context.Context, code string, env map[string]string, o
 	if err != nil {
 		return err
 	}
-	image, err := languageImages{engine, info.Architecture, a.tag}.Image(ctx, chosen[0].Name)
+	image, err := a.languageImages(engine, info.Architecture).Image(ctx, chosen[0].Name)
 	if err != nil {
 		return err
 	}
 	c := a.console(o.raw)
 	err = orchestrator.RunOnce(ctx, engine, orchestrator.OnceRequest{
 		Image: image, Code: code, Cwd: o.cwd, Env: env, Timeout: o.timeout,
-		Limits: a.config.Limits(), Network: orchestrator.Network(a.config.Network),
+		MaxOutput: int64(o.maxOutput),
+		Limits:    a.config.Limits(), Network: orchestrator.Network(a.config.Network),
 		UIDs: uidsOf(info),
 	}, c.show)
 	if err != nil {

@@ -99,7 +99,7 @@ func (a *app) manager(ctx context.Context, e engine, state *store.Store, log *sl
 	if err != nil {
 		return nil, err
 	}
-	finder := languageImages{e, info.Architecture, a.tag}
+	finder := a.languageImages(e, info.Architecture)
 	if err := checkImages(ctx, finder, chosen, log); err != nil {
 		return nil, err
 	}
