@@ -37,9 +37,9 @@ var endings = map[kernel.Ending]ending{
 	kernel.EndingLost:    {name: "ContextLost", what: "the context's container is gone, and its variables with it", whole: true},
 }
 
-// Words returns the error by which clients are told of a done: its name, and what happened, what became of the context's
+// words returns the error by which clients are told of a done: its name, and what happened, what became of the context's
 // variables, and what to do. Both are empty where the code ended by itself, be it with an exception.
-func Words(done kernel.Event) (name, value string) {
+func words(done kernel.Event) (name, value string) {
 	if done.Ending == kernel.EndingOK || done.Ending == kernel.EndingError {
 		return "", ""
 	}
@@ -69,9 +69,9 @@ func Words(done kernel.Event) (name, value string) {
 	return e.name, strings.Join(parts, "; ")
 }
 
-// outcomeOf returns how an execution ended.
-func outcomeOf(done kernel.Event) wire.Outcome {
-	_, value := Words(done)
+// OutcomeOf returns how an execution ended, in the words that all clients get.
+func OutcomeOf(done kernel.Event) wire.Outcome {
+	_, value := words(done)
 	o := wire.Outcome{Ending: string(done.Ending), State: string(done.State), Value: value}
 	if u := done.Usage; u != nil {
 		o.Usage = &wire.Usage{CPUMillis: u.CPUMillis, WallMillis: u.WallMillis, PeakBytes: u.PeakBytes, OOMKills: u.OOMKills}

@@ -52,7 +52,7 @@ func (f *frames) lines(ev kernel.Event) []any {
 		return []any{wire.EventGap{Position: at, Bytes: ev.Bytes, AtMost: ev.AtMost}}
 	case kernel.TypeDone:
 		at.Type = wire.TypeDone
-		return []any{wire.EventDone{Position: at, Outcome: outcomeOf(ev), Generation: f.generation}}
+		return []any{wire.EventDone{Position: at, Outcome: OutcomeOf(ev), Generation: f.generation}}
 	}
 	return nil
 }

@@ -77,7 +77,7 @@ func statusOf(status orchestrator.ExecutionStatus) wire.Execution {
 		ID: status.ID, ContextID: status.Context, Generation: status.Generation, State: wire.ExecutionState(status.State), Seq: status.Seq,
 	}
 	if status.Done != nil {
-		outcome := outcomeOf(*status.Done)
+		outcome := OutcomeOf(*status.Done)
 		e.Done = &outcome
 	}
 	return e
@@ -100,7 +100,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	defer context.AfterFunc(s.running, cancel)() // the next server goes on where this one ends
+	defer context.AfterFunc(s.running, cancel)() //nolint:contextcheck // the next server goes on where this one ends
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set(wire.HeaderExecutionID, e.ID)
 	err = s.relay(ctx, w, e, &frames{generation: e.Generation, before: before})

@@ -76,7 +76,7 @@ func TestStart(t *testing.T) {
 	url := serve(t, api.Config{Contexts: fake})
 	res, body := ask(t, "POST", url+startPath, `{"code":"1","env_vars":{"A":"b"},"timeout_ms":1500,"max_output_bytes":7}`)
 	require.Equal(t, http.StatusCreated, res.StatusCode)
-	require.Equal(t, `{"id":"01J","context_id":"abc","generation":2,"state":"queued","seq":0}`, body)
+	require.JSONEq(t, `{"id":"01J","context_id":"abc","generation":2,"state":"queued","seq":0}`, body)
 	require.Equal(t, startPath+"/01J", res.Header.Get("Location"))
 	require.Equal(t, "01J", res.Header.Get("Cubby-Execution-Id"))
 	require.Equal(t, orchestrator.ExecuteRequest{

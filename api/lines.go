@@ -69,12 +69,12 @@ func (t *translation) end(done kernel.Event) []any {
 	if t.held != nil {
 		line.Name, line.Value, line.Traceback = t.held.Name, t.held.Value, t.held.Traceback
 	}
-	name, value := Words(done)
+	name, value := words(done)
 	took := done.Ending == kernel.EndingInterrupted && done.State == kernel.StatePreserved && line.Name == name
 	if name != "" && !took {
 		line.Name, line.Value = name, value
 	}
-	end := wire.EndOfExecution{Type: wire.TypeEndOfExecution, Outcome: outcomeOf(done), Generation: t.generation}
+	end := wire.EndOfExecution{Type: wire.TypeEndOfExecution, Outcome: OutcomeOf(done), Generation: t.generation}
 	if line.Name == "" && t.held == nil {
 		return []any{end}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -32,25 +33,55 @@ func (m *Manager) Adopt(ctx context.Context) error {
 	if aside := m.Store.SetAside(); aside != "" {
 		m.log.Warn("the store was unreadable and is rebuilt from the engine; nothing is removed", "set_aside", aside)
 	}
-	claims := m.interview(ctx, containers)
-	byName := map[string]Container{}
+	a := &adoption{
+		m: m, claims: m.interview(ctx, containers), byName: map[string]Container{}, images: map[string]Image{},
+		rebuilt: m.Store.SetAside() != "",
+	}
 	for _, c := range containers {
-		byName[c.Name] = c
+		a.byName[c.Name] = c
 	}
 	known := map[string]bool{}
 	var group multierror.Group
 	for _, record := range records {
 		known[record.ID] = true
-		group.Go(func() error { return m.settle(ctx, record, byName, claims[record.ID]) })
+		group.Go(func() error { return a.settle(ctx, record) })
 	}
-	for id, found := range claims {
+	for id := range a.claims {
 		if !known[id] {
-			group.Go(func() error { return m.adoptUnknown(ctx, id, found) })
+			group.Go(func() error { return a.adoptUnknown(ctx, id) })
 		}
 	}
 	err = group.Wait().ErrorOrNil()
 	m.logAdopted()
 	return err
+}
+
+// adoption is what a server finds at its start.
+type adoption struct {
+	m       *Manager
+	byName  map[string]Container  // all of this instance
+	claims  map[string][]claimant // those that answer, by the context that they serve
+	rebuilt bool                  // the records are not those that the containers had: nothing is removed
+
+	mu     sync.Mutex
+	images map[string]Image // the current one of each language that has been asked for
+}
+
+// image returns the image of a container: with its tag where it is its language's current one.
+func (a *adoption) image(ctx context.Context, language, id string) Image {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	current, asked := a.images[language]
+	if !asked {
+		if found, err := a.m.Images.Image(ctx, language); err == nil {
+			current = found
+		}
+		a.images[language] = current
+	}
+	if current.ID == id {
+		return current
+	}
+	return Image{ID: id}
 }
 
 // logAdopted says what this server begins with.
@@ -65,16 +96,17 @@ func (m *Manager) logAdopted() {
 }
 
 // settle brings one record and what the engine holds together again.
-func (m *Manager) settle(ctx context.Context, r store.Context, byName map[string]Container, found []claimant) error {
-	best, rest := highest(found)
-	if r.Removing || !r.Ready {
-		m.dismiss(found)
+func (a *adoption) settle(ctx context.Context, r store.Context) error {
+	m := a.m
+	best, rest := choose(a.claims[r.ID], r)
+	if r.Removing || !r.Ready && (best == nil || !best.used()) {
+		m.dismiss(a.claims[r.ID])
 		m.finishUnready(ctx, r)
 		return nil
 	}
-	m.dismiss(rest)
+	a.dismissRivals(r, best, rest)
 	if r.Next != nil && (best == nil || best.Name != r.Next.Name) {
-		m.removeLater(byName[r.Next.Name].ID) // it was brought up for a restart that was not carried out
+		m.removeLater(a.byName[r.Next.Name].ID) // it was brought up for a restart that was not carried out
 	}
 	s := newSession(m, r, StateStarting)
 	if err := s.lock(ctx); err != nil {
@@ -83,20 +115,22 @@ func (m *Manager) settle(ctx context.Context, r store.Context, byName map[string
 	defer s.unlock()
 	m.list(s)
 	if best != nil {
-		return s.resume(ctx, *best)
+		return s.resume(*best, a.image(ctx, r.Language, best.Image))
 	}
-	c, there := byName[r.Container.Name]
+	c, there := a.byName[r.Container.Name]
 	switch {
-	case there && !c.Finished && c.State != ContainerExited: // it did not answer yet, or is paused
-		s.runsIn(ctx, c)
-		m.inBackground(func(ctx context.Context) { s.reach(ctx, nil) })
-		return nil
 	case r.Failed != "":
+		m.removeLater(c.ID)
 		return s.fail(r.Failed)
 	case r.Lost != "":
+		m.removeLater(c.ID)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.setState(StateLost)
+		return nil
+	case there && !c.Finished && c.State != ContainerExited: // it did not answer yet, or is paused
+		s.runsIn(c, a.image(ctx, r.Language, c.Image))
+		m.inBackground(func(ctx context.Context) { s.reach(ctx, nil) })
 		return nil
 	}
 	s.container = c.ID
@@ -118,32 +152,37 @@ func (m *Manager) finishUnready(ctx context.Context, r store.Context) {
 	}
 }
 
-// resume takes over a container that lives. The caller holds the lifecycle lock.
-func (s *session) resume(ctx context.Context, c claimant) error {
+// resume takes over a container that lives. Of a generation that the record does not know its claim tells what nobody was
+// told of the one before. The caller holds the lifecycle lock.
+func (s *session) resume(c claimant, image Image) error {
+	generation, untold := c.generation(), c.conn.Hello().Meta[metaUntold]
 	err := s.put(func(r *store.Context) {
 		if r.Next != nil && r.Next.Name == c.Name {
 			r.Container = *r.Next
+		} else if r.Container.Name != c.Name {
+			r.Container = store.Container{Name: c.Name} // whoever claimed it had a secret that this record has not
 		}
-		r.Container.Name, r.Next = c.Name, nil
-		if c.generation() > r.Generation {
-			r.Generation, r.Lost, r.Failed = c.generation(), "", ""
+		r.Next, r.Ready = nil, true
+		if generation <= r.Generation {
+			return
 		}
+		r.Loss = r.Loss.Happened(generation-1, untold, time.Now().UTC())
+		if untold == "" {
+			r.Loss = r.Loss.Tell(generation - 1)
+		}
+		r.Generation, r.Lost, r.Failed = generation, "", ""
 	})
 	if err != nil {
 		return errors.Join(err, c.conn.Close())
 	}
-	s.runsIn(ctx, c.Container)
+	s.runsIn(c.Container, image)
 	c.events.pass(s.handler(s.record.Container))
 	s.takeOver(c.conn, s.record.Container)
 	return nil
 }
 
 // runsIn makes a container the session's; executions that arrive before there is a connection wait for it.
-func (s *session) runsIn(ctx context.Context, c Container) {
-	image := Image{ID: c.Image}
-	if current, err := s.m.Images.Image(ctx, s.record.Language); err == nil && current.ID == c.Image {
-		image.Tag = current.Tag // an image that is not current has none
-	}
+func (s *session) runsIn(c Container, image Image) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.container, s.image = c.ID, image
@@ -177,25 +216,25 @@ func (s *session) adoptExecutions(hello kernel.Event) {
 }
 
 // adoptUnknown makes a record for a container that is claimed and ours, but that the store does not know.
-func (m *Manager) adoptUnknown(ctx context.Context, id string, found []claimant) error {
-	best, rest := highest(found)
-	m.dismiss(rest)
+func (a *adoption) adoptUnknown(ctx context.Context, id string) error {
+	best, rest := choose(a.claims[id], store.Context{})
+	a.dismissRivals(store.Context{}, best, rest)
 	meta := best.conn.Hello().Meta
 	born, err := time.Parse(time.RFC3339Nano, meta["created_at"])
 	if err != nil {
 		born = best.CreatedAt
 	}
-	s := newSession(m, store.Context{
+	s := newSession(a.m, store.Context{
 		ID: id, Language: meta["language"], Cwd: meta["cwd"], Sandbox: meta["sandbox"], Default: meta["default"] == "true",
-		CreatedAt: born, Generation: best.generation(), Container: store.Container{Name: best.Name}, Ready: true,
+		CreatedAt: born,
 	}, StateStarting)
 	if err := s.lock(ctx); err != nil {
 		return err
 	}
 	defer s.unlock()
-	m.list(s)
-	m.log.Info("container adopted that no record knew", "context", id, "container", best.Name)
-	return s.resume(ctx, *best)
+	a.m.list(s)
+	a.m.log.Info("container adopted that no record knew", "context", id, "container", best.Name)
+	return s.resume(*best, a.image(ctx, meta["language"], best.Image))
 }
 
 // list makes a session known.

@@ -139,6 +139,14 @@ func (h *house) crash(change func(*store.Context)) {
 	h.open(orchestrator.Config{})
 }
 
+// corrupt has the next server find a store that it cannot read.
+func (h *house) corrupt() {
+	h.t.Helper()
+	h.close()
+	require.NoError(h.t, os.WriteFile(filepath.Join(h.dir, "state.db"), []byte("garbage"), 0o600))
+	h.open(orchestrator.Config{})
+}
+
 func TestCrashPoints(t *testing.T) {
 	t.Run("create, before its answer", func(t *testing.T) {
 		h := newHouse(t)
@@ -205,9 +213,7 @@ func TestUnknownContainers(t *testing.T) {
 		cc, err := h.Create(t.Context(), orchestrator.CreateRequest{Cwd: "/tmp"})
 		require.NoError(t, err)
 		h.run(cc.ID, "set x 1")
-		h.close()
-		require.NoError(t, os.WriteFile(filepath.Join(h.dir, "state.db"), []byte("garbage"), 0o600))
-		h.open(orchestrator.Config{})
+		h.corrupt()
 		again := h.get(cc.ID)
 		require.Equal(t, "/tmp", again.Cwd)
 		require.Equal(t, "cubby-python", again.Image.Tag)

@@ -100,7 +100,7 @@ func (s *session) claim(ctx context.Context, conn *kernel.Conn, c store.Containe
 	}
 	s.mu.Unlock()
 	if loss.Untold() {
-		req.Meta["untold"] = loss.Why
+		req.Meta[metaUntold] = loss.Why
 	}
 	return claim(ctx, conn, req)
 }

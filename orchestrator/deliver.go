@@ -49,7 +49,9 @@ func (s *session) deliver(ev Event) {
 	r.seq = max(r.seq, ev.Seq)
 	switch ev.Type {
 	case kernel.TypeStarted:
-		r.state = kernel.ExecutionRunning
+		if r.done == nil { // else somebody reads again what is over
+			r.state = kernel.ExecutionRunning
+		}
 		fallthrough
 	case kernel.TypeDone: // its code is no longer needed, and must not run again
 		r.request = kernel.Request{Op: kernel.OpResume, ID: r.id}
@@ -133,16 +135,20 @@ func (s *session) useConn(conn *kernel.Conn) {
 }
 
 // repetition returns what asks a new connection for an execution, from where its reader is. Nothing of an older reader
-// comes on that connection. An execute that claims to have seen events would never run if none has come: what its reader
-// says it has seen is bounded by what was heard here. The caller holds mu.
+// comes on that connection. The caller holds mu.
 func (r *run) repetition() kernel.Request {
 	r.awaited = false
 	request := r.request
-	request.After, _, _ = r.reader.seen()
-	if request.Op == kernel.OpExecute {
-		request.After = min(request.After, r.seq)
-	} else {
+	request.After = r.after()
+	if request.Op == kernel.OpResume {
 		request.Reader = r.number
 	}
 	return request
+}
+
+// after returns what its reader has seen of an execution, as a supervisor may be told: nobody has seen more than was heard
+// here, whatever a client says. The caller holds mu.
+func (r *run) after() uint64 {
+	seq, _, _ := r.reader.seen()
+	return min(seq, r.seq)
 }

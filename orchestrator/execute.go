@@ -57,41 +57,49 @@ func (m *Manager) target(ctx context.Context, req ExecuteRequest) (*session, err
 func (s *session) execute(ctx context.Context, req ExecuteRequest) (*Execution, error) {
 	for {
 		s.mu.Lock()
-		state, changed, record, removed := s.state, s.changed, s.record, s.removed
+		state, changed, untold := s.state, s.changed, s.record.Loss.Untold()
+		err := s.refuses()
 		s.mu.Unlock()
+		var e *Execution
 		switch {
-		case removed:
-			return nil, fmt.Errorf("context %s %w", record.ID, ErrNotFound)
-		case state == StateFailed:
-			return nil, fmt.Errorf("%w: context %s is failed (%s); restart or remove it", ErrConflict, record.ID, record.Failed)
-		case record.Loss.Untold() && (state == StateReady || state == StateLost):
-			if told, err := s.tell(ctx); told != nil || err != nil {
-				return told, err
-			}
+		case err != nil:
+		case state == StateReady && !untold:
+			e, err = s.send(req)
+		case state == StateReady, state == StateLost && untold:
+			e, err = s.tell(ctx)
 		case state == StateLost:
-			if err := s.revive(ctx); err != nil {
-				return nil, err
-			}
-		case state == StateReady:
-			if e, err := s.send(req); e != nil || err != nil {
-				return e, err
-			}
+			err = s.revive(ctx)
 		default:
 			select {
 			case <-changed:
 			case <-ctx.Done():
-				return nil, fmt.Errorf("wait for context %s: %w", record.ID, ctx.Err())
+				err = fmt.Errorf("wait for the context: %w", ctx.Err())
 			}
+		}
+		if e != nil || err != nil {
+			return e, err
 		}
 	}
 }
 
-// send puts an execution on the wire. It returns nothing when the context is no longer ready.
+// refuses says why the context takes no executions, and will take none unless somebody does something about it. The
+// caller holds mu.
+func (s *session) refuses() error {
+	switch {
+	case s.removed:
+		return fmt.Errorf("context %s %w", s.record.ID, ErrNotFound)
+	case s.state == StateFailed:
+		return fmt.Errorf("%w: context %s is failed (%s); restart or remove it", ErrConflict, s.record.ID, s.record.Failed)
+	}
+	return nil
+}
+
+// send puts an execution on the wire. It returns nothing when the context is no longer ready for one.
 func (s *session) send(req ExecuteRequest) (*Execution, error) {
 	s.sending.Lock()
 	defer s.sending.Unlock()
 	s.mu.Lock()
-	if s.state != StateReady || s.removed {
+	if s.state != StateReady || s.removed || s.record.Loss.Untold() {
 		s.mu.Unlock()
 		return nil, nil
 	}

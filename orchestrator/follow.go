@@ -62,7 +62,7 @@ func (m *Manager) Follow(_ context.Context, contextID, executionID string, after
 	e := s.newReader(r, after)
 	e.over = underWay < 0
 	e.late = e.over && after >= r.done.Seq
-	conn := s.conn
+	conn, resume := s.conn, kernel.Request{Op: kernel.OpResume, ID: executionID, After: r.after(), Reader: r.number}
 	r.awaited = conn != nil
 	if r.archived {
 		r.conclude()
@@ -70,7 +70,7 @@ func (m *Manager) Follow(_ context.Context, contextID, executionID string, after
 	}
 	s.mu.Unlock()
 	if conn != nil { // else the next connection asks for it; one that breaks meanwhile is noticed by the watch
-		_ = conn.Send(kernel.Request{Op: kernel.OpResume, ID: executionID, After: after, Reader: r.number})
+		_ = conn.Send(resume)
 	}
 	return e, nil
 }

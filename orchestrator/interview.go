@@ -1,10 +1,13 @@
 package orchestrator
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 
 	"cubby/orchestrator/kernel"
+	"cubby/orchestrator/store"
 )
 
 // parallelAdoptions is how many containers are looked into at once.
@@ -92,19 +95,42 @@ func (m *Manager) interview(ctx context.Context, containers []Container) map[str
 	return claims
 }
 
-// highest returns the claimant of the highest generation, and the others.
-func highest(found []claimant) (best *claimant, rest []claimant) {
-	for _, c := range found {
-		switch {
-		case best == nil:
-			best = &c
-		case c.generation() > best.generation():
-			rest, best = append(rest, *best), &c
-		default:
-			rest = append(rest, c)
+// choose returns the claimant that a context goes on with, and the others: that of the highest generation, and of
+// several the one that the record names, else the oldest. A generation whose loss was noted is over, whatever runs.
+func choose(found []claimant, r store.Context) (best *claimant, rest []claimant) {
+	named := func(c claimant) bool { return c.Name == r.Container.Name || r.Next != nil && c.Name == r.Next.Name }
+	found = slices.SortedFunc(slices.Values(found), func(a, b claimant) int {
+		first := cmp.Or(cmp.Compare(b.generation(), a.generation()), a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+		if a.generation() == b.generation() && named(a) != named(b) {
+			first = 1
+			if named(a) {
+				first = -1
+			}
 		}
+		return first
+	})
+	if len(found) == 0 || found[0].generation() <= r.Loss.Lost {
+		return nil, found
 	}
-	return best, rest
+	return &found[0], found[1:]
 }
+
+// dismissRivals removes the containers that claim a context which goes on without them. One of the same generation stays
+// unless the record names the other, or it has never run anything: it may hold what somebody was told is kept. So does
+// everything while the records are rebuilt.
+func (a *adoption) dismissRivals(r store.Context, best *claimant, rest []claimant) {
+	for _, c := range rest {
+		equal := best != nil && c.generation() == best.generation()
+		if a.rebuilt || equal && best.Name != r.Container.Name && c.used() {
+			_ = c.conn.Close()
+			a.m.log.Warn("a second container claims a context; it is left alone", "container", c.Name, "context", c.conn.Hello().Meta["id"])
+			continue
+		}
+		a.m.dismiss([]claimant{c})
+	}
+}
+
+// used reports whether anything has run in the container.
+func (c claimant) used() bool { return len(c.conn.Hello().Executions) > 0 }
 
 func (c claimant) generation() int { return c.conn.Hello().Generation }

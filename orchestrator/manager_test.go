@@ -45,7 +45,10 @@ func (h *house) open(cfg orchestrator.Config) {
 	var err error
 	h.store, err = store.Open(h.dir)
 	require.NoError(h.t, err)
-	cfg.Engine, cfg.Workspaces, cfg.Images, cfg.Store = h.engine, h.engine, h.engine, h.store
+	cfg.Workspaces, cfg.Images, cfg.Store = h.engine, h.engine, h.store
+	if cfg.Engine == nil {
+		cfg.Engine = h.engine
+	}
 	cfg.Languages = []orchestrator.Language{{Name: "python", Aliases: []string{"py"}}, {Name: "other"}}
 	cfg.Logger = slog.New(slog.NewTextHandler(h.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	h.Manager, err = orchestrator.New(cfg)

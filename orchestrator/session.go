@@ -164,6 +164,9 @@ func (s *session) idleFor(now time.Time) time.Duration {
 	return now.Sub(s.lastUsed)
 }
 
+// metaUntold is the member of a claim's meta that has the loss before it, where nobody had been told of that by then.
+const metaUntold = "untold"
+
 // metaOf is what a supervisor tells whoever attaches later: enough to rebuild the record.
 func metaOf(record store.Context, instance string) map[string]string {
 	meta := map[string]string{

@@ -141,6 +141,8 @@ type cli struct {
 	stdin     string
 	terminal  bool
 	real      bool // the engine of this machine
+
+	statePatience time.Duration
 }
 
 // newCLI returns a cli whose every command line succeeds, if the server is there.
@@ -163,7 +165,8 @@ func (c *cli) process() (process, *buffer, *buffer) {
 	var stdout, stderr buffer
 	p := process{
 		stdin: strings.NewReader(c.stdin), stdout: &stdout, stderr: &stderr, stdoutTerminal: c.terminal, stderrTerminal: c.terminal,
-		env: func(name string) string { return c.variables[name] },
+		env:           func(name string) string { return c.variables[name] },
+		statePatience: c.statePatience,
 	}
 	if c.real {
 		return p, &stdout, &stderr
@@ -242,6 +245,7 @@ func TestUsage(t *testing.T) {
 			{"ctx", "ls"},
 			{"ctx", "inspect"},
 			{"ctx", "exec"},
+			{"ctx", "follow"},
 			{"ctx", "restart"},
 			{"ctx", "interrupt"},
 			{"ctx", "rm"},

@@ -47,6 +47,10 @@ type Config struct {
 	IdleTimeout time.Duration
 	// MaxTimeout is the longest deadline that an execution can ask for.
 	MaxTimeout time.Duration
+	// MaxOutput bounds what an execution can write, in bytes of output and results; 0: nothing does.
+	MaxOutput byteSize
+	// Workspace is the size of the contexts' files, in bytes, beyond which their code ends as disk_full; 0: it may be any.
+	Workspace byteSize
 	// RemoveOnExit removes the server's contexts when it stops; otherwise the next server takes them over.
 	RemoveOnExit bool
 	// Hello makes the server run one cell in a context of its own as soon as it listens, and tell how to go on.
@@ -76,7 +80,7 @@ var (
 // flags binds every field to a flag and gives it its default.
 func (c *Config) flags(env func(string) string) *pflag.FlagSet {
 	limits := orchestrator.DefaultLimits()
-	c.Memory, c.FileSize = byteSize(limits.MemoryBytes), byteSize(limits.FileBytes)
+	c.Memory, c.FileSize, c.Workspace = byteSize(limits.MemoryBytes), byteSize(limits.FileBytes), 10*units.GiB
 	f := pflag.NewFlagSet("cubby", pflag.ContinueOnError)
 	f.StringVar(&c.File, "config", userDir(env, "XDG_CONFIG_HOME", ".config", "config.yaml"), "configuration file (YAML)")
 	f.TextVar(&c.LogLevel, "log-level", slog.LevelInfo, "least level to log: debug, info, warn, error")
@@ -93,6 +97,8 @@ func (c *Config) flags(env func(string) string) *pflag.FlagSet {
 	f.IntVar(&c.MaxContexts, "max-contexts", orchestrator.DefaultMaxContexts, "how many contexts the server keeps")
 	f.DurationVar(&c.IdleTimeout, "idle-timeout", 0, "remove a context that was not used for so long (default: never)")
 	f.DurationVar(&c.MaxTimeout, "max-timeout", orchestrator.DefaultMaxTimeout, "longest deadline that an execution can ask for")
+	f.Var(&c.MaxOutput, "max-output-bytes", "most that an execution can write, output and results together (default: no bound)")
+	f.Var(&c.Workspace, "workspace-bytes", "end the code of contexts whose files together exceed this; 0: never")
 	f.BoolVar(&c.RemoveOnExit, "remove-on-exit", false, "remove all contexts when the server stops")
 	f.BoolVar(&c.Hello, "hello", false, "run one cell as soon as the server listens, and tell how to go on")
 
@@ -189,7 +195,12 @@ func (b *byteSize) Set(text string) error {
 }
 
 // String implements pflag.Value.
-func (b byteSize) String() string { return units.BytesSize(float64(b)) }
+func (b byteSize) String() string {
+	if b == 0 {
+		return "0"
+	}
+	return units.BytesSize(float64(b))
+}
 
 // Type implements pflag.Value.
 func (byteSize) Type() string { return "size" }

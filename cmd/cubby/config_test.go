@@ -52,6 +52,8 @@ func TestConfigPrecedence(t *testing.T) {
 		require.Equal(t, "127.0.0.1:49999", c.Listen)
 		require.Equal(t, []string{"python"}, c.Languages)
 		require.Equal(t, int64(1<<30), c.Limits().MemoryBytes)
+		require.Zero(t, c.MaxOutput)
+		require.Equal(t, byteSize(10<<30), c.Workspace)
 		require.True(t, strings.HasSuffix(c.StateDir, "/.local/state/cubby"), c.StateDir)
 	})
 	t.Run("the file beats defaults", func(t *testing.T) {
@@ -76,6 +78,12 @@ func TestConfigPrecedence(t *testing.T) {
 		c, _, err := load(t, "", map[string]string{"CUBBY_LISTEN": ""})
 		require.NoError(t, err)
 		require.Equal(t, "127.0.0.1:49999", c.Listen)
+	})
+	t.Run("bounds can be taken away, and set", func(t *testing.T) {
+		c, _, err := load(t, "", map[string]string{"CUBBY_WORKSPACE_BYTES": "0", "CUBBY_MAX_OUTPUT_BYTES": "1MiB"})
+		require.NoError(t, err)
+		require.Zero(t, c.Workspace)
+		require.Equal(t, byteSize(1<<20), c.MaxOutput)
 	})
 	t.Run("a file in the user's directory is read unasked", func(t *testing.T) {
 		dir := t.TempDir()
@@ -109,6 +117,10 @@ func TestConfigFaults(t *testing.T) {
 		"a missing named file":                 {flags: []string{"--config=/nonexistent/c.yaml"}, want: []string{"/nonexistent/c.yaml"}},
 		"a missing file named by a variable": {
 			env: map[string]string{"CUBBY_CONFIG": "/nonexistent/c.yaml"}, want: []string{"/nonexistent/c.yaml"},
+		},
+		"less than nothing": {
+			env:  map[string]string{"CUBBY_MAX_OUTPUT_BYTES": "-1", "CUBBY_WORKSPACE_BYTES": "-1GiB"},
+			want: []string{"CUBBY_MAX_OUTPUT_BYTES:", `"-1" is no size`, "CUBBY_WORKSPACE_BYTES:", `"-1GiB" is no size`},
 		},
 		"weak key":   {env: map[string]string{"CUBBY_API_KEY": "secret"}, want: []string{"api-key: 6 characters"}},
 		"tiny limit": {flags: []string{"--memory=1m", "--pids=1", "--cpus=0"}, want: []string{"memory: 1MiB", "pids: 1 ", "cpus: 0 "}},

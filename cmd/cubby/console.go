@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,17 +10,21 @@ import (
 	"slices"
 	"strings"
 
+	"cubby/api"
+	"cubby/api/wire"
 	"cubby/orchestrator"
 	"cubby/orchestrator/kernel"
 )
 
-// console shows an execution to a person: output where it belongs, results as text, tracebacks on stderr.
+// console shows an execution to a person: output where it belongs, results as text, tracebacks on stderr, and at the end
+// what happened where that was not the code's own doing. Executions of cubby run and of a server look alike.
 type console struct {
 	out, err io.Writer
-	ending   kernel.Ending // empty until the done
+	raised   *wire.ExecutionError // the exception, held back until the end says whose it was
+	ending   kernel.Ending        // empty until the end
 }
 
-// show prints one event.
+// show prints one event of an execution without a server.
 func (c *console) show(ev orchestrator.Event) error {
 	switch ev.Type {
 	case kernel.TypeStdout:
@@ -29,14 +34,61 @@ func (c *console) show(ev orchestrator.Event) error {
 	case kernel.TypeResult:
 		return c.print(c.out, plain(ev.Data)+"\n")
 	case kernel.TypeError:
-		return c.failure(ev.Name, ev.Value, ev.Traceback)
+		c.raised = &wire.ExecutionError{Name: ev.Name, Value: ev.Value, Traceback: ev.Traceback}
 	case kernel.TypeGap:
-		return c.note("%d bytes of output are missing here", ev.Bytes)
+		return c.gap(ev.Bytes, ev.AtMost)
 	case kernel.TypeDone:
-		c.ending = ev.Ending
-		return c.end(ev)
+		return c.end(api.OutcomeOf(ev))
 	}
 	return nil
+}
+
+// showLine prints one line of a server's answer to an execute.
+func (c *console) showLine(line wire.Line) error {
+	switch line := line.(type) {
+	case wire.Output:
+		return c.output(line.Type, line.Text)
+	case wire.Result:
+		return c.print(c.out, plain(representations(line))+"\n")
+	case wire.ExecutionError:
+		c.raised = &line
+	case wire.Gap:
+		return c.gap(line.Bytes, line.AtMost)
+	case wire.EndOfExecution:
+		return c.end(line.Outcome)
+	}
+	return nil
+}
+
+// showEvent prints one of a server's events of an execution.
+func (c *console) showEvent(ev wire.Event) error {
+	switch ev := ev.(type) {
+	case wire.EventOutput:
+		return c.output(ev.Type, ev.Text)
+	case wire.EventResult:
+		return c.print(c.out, plain(ev.Data)+"\n")
+	case wire.EventError:
+		c.raised = &wire.ExecutionError{Name: ev.Name, Value: ev.Value, Traceback: ev.Traceback}
+	case wire.EventGap:
+		return c.gap(ev.Bytes, ev.AtMost)
+	case wire.EventDone:
+		return c.end(ev.Outcome)
+	}
+	return nil
+}
+
+func (c *console) output(stream wire.LineType, text string) error {
+	if stream == wire.TypeStderr {
+		return c.print(c.err, text)
+	}
+	return c.print(c.out, text)
+}
+
+func (c *console) gap(bytes int64, atMost bool) error {
+	if atMost {
+		return c.note("up to %d bytes of output are missing here", bytes)
+	}
+	return c.note("%d bytes of output are missing here", bytes)
 }
 
 // failure prints an exception: its traceback, and name and value where the traceback does not end with them.
@@ -48,33 +100,24 @@ func (c *console) failure(name, value, traceback string) error {
 	return c.print(c.err, text+"\n")
 }
 
-// end says how an execution ended where its events have not.
-func (c *console) end(ev orchestrator.Event) error {
-	if ev.Ending == kernel.EndingOK || ev.Ending == kernel.EndingError {
-		return nil
+// end prints the exception of the code, or where the code was and what ended it.
+func (c *console) end(o wire.Outcome) error {
+	c.ending = kernel.Ending(o.Ending)
+	own := c.ending == kernel.EndingOK || c.ending == kernel.EndingError
+	var told error
+	switch {
+	case c.raised != nil && own:
+		told = c.failure(c.raised.Name, c.raised.Value, c.raised.Traceback)
+	case c.raised != nil && c.raised.Traceback != "":
+		told = c.print(c.err, strings.TrimRight(c.raised.Traceback, "\n")+"\n")
 	}
-	words := map[kernel.Ending]string{
-		kernel.EndingTimeout:     "the deadline passed",
-		kernel.EndingInterrupted: "interrupted",
-		kernel.EndingOOM:         "out of memory (--memory)",
-		kernel.EndingCrashed:     "the kernel died",
-		kernel.EndingOutputLimit: "too much output",
-		kernel.EndingDiskFull:    "the disk is full",
-		kernel.EndingRestarted:   "the context was restarted",
-		kernel.EndingRemoved:     "the context was removed",
-		kernel.EndingLost:        "the context was lost",
+	if !own && told == nil {
+		told = c.note("%s", cmp.Or(o.Value, o.Ending))
 	}
-	text := words[ev.Ending]
-	if text == "" {
-		text = string(ev.Ending)
+	if o.Usage != nil && o.Usage.OOMKills > 0 && c.ending != kernel.EndingOOM && told == nil {
+		told = c.note("the memory limit killed processes that the code had started: %d", o.Usage.OOMKills)
 	}
-	if ev.Value != "" {
-		text += ": " + ev.Value
-	}
-	if ev.State == kernel.StateLost {
-		text += "; its variables are lost"
-	}
-	return c.note("%s", text)
+	return told
 }
 
 // outcome returns what the program ends with.
@@ -110,4 +153,25 @@ func plain(data map[string]json.RawMessage) string {
 		return text
 	}
 	return "<" + strings.Join(slices.Sorted(maps.Keys(data)), ", ") + ">"
+}
+
+// representations returns a result by MIME type, the text with its value, the others by name only.
+func representations(r wire.Result) map[string]json.RawMessage {
+	data := map[string]json.RawMessage{}
+	for mime, there := range map[string]bool{
+		"text/html": r.HTML != nil, "text/markdown": r.Markdown != nil, "image/svg+xml": r.SVG != nil, "image/png": r.PNG != nil,
+		"image/jpeg": r.JPEG != nil, "application/pdf": r.PDF != nil, "text/latex": r.LaTeX != nil,
+		"application/json": r.JSON != nil, "application/javascript": r.JavaScript != nil,
+	} {
+		if there {
+			data[mime] = nil
+		}
+	}
+	for mime := range r.Extra {
+		data[mime] = nil
+	}
+	if r.Text != nil {
+		data["text/plain"], _ = json.Marshal(*r.Text) // a string can always be written
+	}
+	return data
 }

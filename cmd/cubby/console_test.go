@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"cubby/api"
+	"cubby/api/wire"
 	"cubby/orchestrator"
 	"cubby/orchestrator/kernel"
 )
@@ -46,22 +49,36 @@ func TestConsole(t *testing.T) {
 			events: []orchestrator.Event{{Type: kernel.TypeError, Name: "Error", Value: "x"}, done(kernel.EndingError)},
 			err:    "Error: x\n", code: exitFailed,
 		},
+		"a child that the memory limit killed is said, and is no failure": {
+			events: []orchestrator.Event{{
+				Type: kernel.TypeDone, Ending: kernel.EndingOK, State: kernel.StatePreserved, Usage: &kernel.Usage{OOMKills: 2},
+			}},
+			err: "cubby: the memory limit killed processes that the code had started: 2\n",
+		},
+		"a bound of what is missing is said": {
+			events: []orchestrator.Event{{Type: kernel.TypeGap, Bytes: 5, AtMost: true}, done(kernel.EndingOK)},
+			err:    "cubby: up to 5 bytes of output are missing here\n",
+		},
 		"missing output is said": {
 			events: []orchestrator.Event{{Type: kernel.TypeGap, Bytes: 5}, done(kernel.EndingOK)},
 			err:    "cubby: 5 bytes of output are missing here\n",
 		},
 		"a deadline is the code's fault": {
-			events: []orchestrator.Event{done(kernel.EndingTimeout)}, err: "cubby: the deadline passed\n", code: exitFailed,
+			events: []orchestrator.Event{
+				{Type: kernel.TypeError, Name: "KeyboardInterrupt", Traceback: "line 1"}, done(kernel.EndingTimeout),
+			},
+			err: "line 1\ncubby: execution ran into its timeout; a larger timeout_ms gives it more time\n", code: exitFailed,
 		},
 		"lost state is said": {
 			events: []orchestrator.Event{{Type: kernel.TypeDone, Ending: kernel.EndingCrashed, State: kernel.StateLost, Value: "signal: 11"}},
-			err:    "cubby: the kernel died: signal: 11; its variables are lost\n", code: exitFailed,
+			err:    "cubby: the kernel died: signal: 11; the context's variables are lost, and the next execution has a fresh kernel\n", code: exitFailed,
 		},
 		"a lost context is not the code's fault": {
-			events: []orchestrator.Event{done(kernel.EndingLost)}, err: "cubby: the context was lost\n", code: exitFault,
+			events: []orchestrator.Event{done(kernel.EndingLost)}, code: exitFault,
+			err: "cubby: the context's container is gone, and its variables with it\n",
 		},
 		"an ending of the future is named": {
-			events: []orchestrator.Event{done("melted")}, err: "cubby: melted\n", code: exitFailed,
+			events: []orchestrator.Event{done("melted")}, err: "cubby: the execution ended: melted\n", code: exitFailed,
 		},
 		"a cut stream is no success": {
 			events: []orchestrator.Event{{Type: kernel.TypeStdout, Text: "a"}}, out: "a", code: exitFault,
@@ -78,6 +95,44 @@ func TestConsole(t *testing.T) {
 			require.Equal(t, tt.code, exitCode(c.outcome()))
 		})
 	}
+	t.Run("it looks alike without a server, in its answer to an execute and in its events", func(t *testing.T) {
+		frame := orchestrator.Event{Type: kernel.TypeDone, Ending: kernel.EndingInterrupted, State: kernel.StatePreserved}
+		var texts []string
+		for _, play := range []func(c *console) error{
+			func(c *console) error {
+				return errors.Join(c.show(orchestrator.Event{Type: kernel.TypeStdout, Text: "a\n"}),
+					c.show(result("text/plain", `"1"`)), c.show(orchestrator.Event{Type: kernel.TypeStderr, Text: "b\n"}),
+					c.show(orchestrator.Event{Type: kernel.TypeGap, Bytes: 5}),
+					c.show(orchestrator.Event{Type: kernel.TypeError, Name: "KeyboardInterrupt", Traceback: "line 1\n"}), c.show(frame))
+			},
+			func(c *console) error {
+				one := "1"
+				return errors.Join(c.showLine(wire.Output{Type: wire.TypeStdout, Text: "a\n"}),
+					c.showLine(wire.Result{Type: wire.TypeResult, Text: &one}), c.showLine(wire.Output{Type: wire.TypeStderr, Text: "b\n"}),
+					c.showLine(wire.Gap{Bytes: 5}), c.showLine(wire.Keepalive{}),
+					c.showLine(wire.ExecutionError{Name: "KeyboardInterrupt", Traceback: "line 1\n"}),
+					c.showLine(wire.EndOfExecution{Outcome: api.OutcomeOf(frame)}))
+			},
+			func(c *console) error {
+				at := func(kind wire.LineType) wire.Position { return wire.Position{Type: kind, Seq: 1} }
+				return errors.Join(c.showEvent(wire.EventOutput{Position: at(wire.TypeStdout), Text: "a\n"}),
+					c.showEvent(wire.EventResult{Data: map[string]json.RawMessage{"text/plain": json.RawMessage(`"1"`)}}),
+					c.showEvent(wire.EventOutput{Position: at(wire.TypeStderr), Text: "b\n"}),
+					c.showEvent(wire.EventGap{Bytes: 5}), c.showEvent(wire.Keepalive{}),
+					c.showEvent(wire.EventError{Name: "KeyboardInterrupt", Traceback: "line 1\n"}),
+					c.showEvent(wire.EventDone{Outcome: api.OutcomeOf(frame)}))
+			},
+		} {
+			var text bytes.Buffer
+			c := console{out: &text, err: &text}
+			require.NoError(t, play(&c))
+			require.ErrorIs(t, c.outcome(), errFailed)
+			texts = append(texts, text.String())
+		}
+		require.Equal(t, "a\n1\nb\ncubby: 5 bytes of output are missing here\nline 1\ncubby: execution was interrupted\n", texts[0])
+		require.Equal(t, texts[0], texts[1])
+		require.Equal(t, texts[0], texts[2])
+	})
 	t.Run("a reader that has gone is reported", func(t *testing.T) {
 		c := console{out: failingWriter{}, err: failingWriter{}}
 		require.Error(t, c.show(orchestrator.Event{Type: kernel.TypeStdout, Text: "a"}))

@@ -26,7 +26,7 @@ for one, comes from CUBBY_API_KEY.`,
   cubby ctx exec $id -c 'x + 1'
   cubby ctx rm $id`,
 	}
-	group(cmd, a.ctxCreate(), a.ctxList(), a.ctxInspect(), a.ctxExec(), a.ctxRestart(), a.ctxInterrupt(), a.ctxRemove())
+	group(cmd, a.ctxCreate(), a.ctxList(), a.ctxInspect(), a.ctxExec(), a.ctxFollow(), a.ctxRestart(), a.ctxInterrupt(), a.ctxRemove())
 	for _, c := range cmd.Commands() {
 		a.take(c, "url")
 	}

@@ -2,89 +2,101 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"fmt"
+	"sync"
 
 	"github.com/spf13/cobra"
 
+	"cubby/api/client"
 	"cubby/api/wire"
-	"cubby/orchestrator"
-	"cubby/orchestrator/kernel"
 )
 
 func (a *app) ctxExec() *cobra.Command {
 	var s source
+	var detach bool
 	cmd := &cobra.Command{
 		Use:   "exec ID (-c CODE | FILE | -)",
 		Short: "Run code in a context",
-		Long: `Run code in a context. Output streams as it comes; results are printed as text. Ctrl-C interrupts the code.
+		Long: `Run code in a context. Output streams as it comes; results are printed as text.
+
+The first Ctrl-C interrupts the code and waits until it has ended, a second one leaves at once. When cubby is ended in
+another way the server interrupts the code, unless it runs with --detach: then the execution's id is printed, nothing
+but 'cubby ctx interrupt' and its deadline interrupts it, and 'cubby ctx follow' shows what it does.
 
 Exit codes: 0; 1 where the code failed; 125 where cubby, the server or the connection did.`,
 		Example: `  cubby ctx exec $id -c 'x = 41'
   cubby ctx exec $id script.py
-  echo 'x + 1' | cubby ctx exec $id -`,
+  echo 'x + 1' | cubby ctx exec $id -
+  cubby ctx follow $id $(cubby ctx exec --detach $id train.py)`,
 		Args: arguments(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			code, env, err := s.read(cmd, args[1:], a.stdin)
 			if err != nil {
 				return err
 			}
-			return a.exec(cmd.Context(), wire.Execute{
-				Code: code, ContextID: args[0], EnvVars: env, TimeoutMS: s.timeout.Milliseconds(),
-			}, s.raw)
+			request := wire.Execute{
+				Code: code, ContextID: args[0], EnvVars: env, TimeoutMS: s.timeout.Milliseconds(), MaxOutputBytes: int64(s.maxOutput),
+			}
+			if detach {
+				return a.detach(cmd.Context(), request)
+			}
+			return a.exec(cmd.Context(), request, s.raw)
 		},
 	}
 	s.flags(cmd)
+	cmd.Flags().BoolVarP(&detach, "detach", "d", false, "print the execution's id and leave it alone")
 	return cmd
 }
 
-// exec runs code in a context and ends as it did.
+// detach starts code in a context and prints the execution's id.
+func (a *app) detach(ctx context.Context, request wire.Execute) error {
+	started, err := a.client().Start(ctx, request.ContextID, wire.StartExecution{
+		Code: request.Code, EnvVars: request.EnvVars, TimeoutMS: request.TimeoutMS, MaxOutputBytes: request.MaxOutputBytes,
+	})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(visible(a.stdout, a.stdoutTerminal), started.ID)
+	return err
+}
+
+// exec runs code in a context and ends as it did. The end of ctx interrupts the code; exec waits for what becomes of it.
 func (a *app) exec(ctx context.Context, request wire.Execute, raw bool) error {
-	c := a.console(raw)
-	err := a.client().Execute(ctx, request, func(line wire.Line) error { return showLine(c, line) })
+	c, server := a.console(raw), a.client()
+	reading, leave := context.WithCancel(context.WithoutCancel(ctx))
+	opened := context.AfterFunc(ctx, leave) // before the code is accepted there is nothing to wait for
+	stream, err := server.Stream(reading, request)
+	if !opened() {
+		err = errors.Join(errFailed, c.note("interrupted"))
+	}
+	var interrupting sync.WaitGroup
+	defer interrupting.Wait()
+	defer leave()
+	if stream != nil {
+		defer stream.Close()
+	}
+	if err != nil {
+		return err
+	}
+	interrupting.Go(func() {
+		select {
+		case <-ctx.Done():
+			if server.InterruptExecution(reading, request.ContextID, stream.ExecutionID) != nil {
+				leave() // by which the server interrupts it as well
+			}
+		case <-reading.Done():
+		}
+	})
+	err = stream.Each(c.showLine)
 	switch {
-	case errors.Is(err, context.Canceled) && ctx.Err() != nil: // the server interrupts what its client leaves
-		return errors.Join(errFailed, c.note("interrupted"))
+	case errors.Is(err, client.ErrCut):
+		return fmt.Errorf("%w; if the server was restarted, this shows what the code does: %s",
+			err, a.followCommand(request.ContextID, stream.ExecutionID, 0))
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return errors.Join(errFailed, c.note("interrupted; how the execution ended is not known"))
 	case err != nil:
 		return err
 	}
 	return c.outcome()
-}
-
-// showLine prints one line of a server's answer. An ending has said itself before, as an error.
-func showLine(c *console, line wire.Line) error {
-	switch line := line.(type) {
-	case wire.Output:
-		return c.show(orchestrator.Event{Type: kernel.EventType(line.Type), Text: line.Text})
-	case wire.Result:
-		return c.show(orchestrator.Event{Type: kernel.TypeResult, Data: representations(line)})
-	case wire.ExecutionError:
-		return c.failure(line.Name, line.Value, line.Traceback)
-	case wire.Gap:
-		return c.show(orchestrator.Event{Type: kernel.TypeGap, Bytes: line.Bytes})
-	case wire.EndOfExecution:
-		c.ending = kernel.Ending(line.Ending)
-	}
-	return nil
-}
-
-// representations returns a result by MIME type, the text with its value, the others by name only.
-func representations(r wire.Result) map[string]json.RawMessage {
-	data := map[string]json.RawMessage{}
-	for mime, there := range map[string]bool{
-		"text/html": r.HTML != nil, "text/markdown": r.Markdown != nil, "image/svg+xml": r.SVG != nil, "image/png": r.PNG != nil,
-		"image/jpeg": r.JPEG != nil, "application/pdf": r.PDF != nil, "text/latex": r.LaTeX != nil,
-		"application/json": r.JSON != nil, "application/javascript": r.JavaScript != nil,
-	} {
-		if there {
-			data[mime] = nil
-		}
-	}
-	for mime := range r.Extra {
-		data[mime] = nil
-	}
-	if r.Text != nil {
-		data["text/plain"], _ = json.Marshal(*r.Text) // a string can always be written
-	}
-	return data
 }

@@ -67,9 +67,9 @@ func (a *app) ctxList() *cobra.Command {
 			if asJSON {
 				return printJSON(out, list)
 			}
-			rows := [][]string{{"ID", "LANGUAGE", "CWD"}}
+			rows := [][]string{{"ID", "LANGUAGE", "STATE", "CWD"}}
 			for _, cc := range list {
-				rows = append(rows, []string{cc.ID, cc.Language, cc.Cwd})
+				rows = append(rows, []string{cc.ID, cc.Language, cc.State, cc.Cwd})
 			}
 			if quiet {
 				rows = onlyFirst(rows[1:])

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -40,9 +42,9 @@ func TestCtx(t *testing.T) {
 		c := c.in(t)
 		first, second := create(c), create(c, "--cwd", "/tmp")
 		got := c.ok("ctx", "ls")
-		require.Equal(t, "ID"+strings.Repeat(" ", 27)+"LANGUAGE   CWD\n"+
-			first+"   python     /home/user\n"+second+"   python     /tmp\n", got)
-		var listed []wire.Context
+		require.Equal(t, "ID"+strings.Repeat(" ", 27)+"LANGUAGE   STATE   CWD\n"+
+			first+"   python     ready   /home/user\n"+second+"   python     ready   /tmp\n", got)
+		var listed []wire.ListedContext
 		require.NoError(t, json.Unmarshal([]byte(c.ok("ctx", "ls", "--json")), &listed))
 		require.Len(t, listed, 2)
 		require.Equal(t, first+"\n"+second+"\n", c.ok("ctx", "rm", "--all"))
@@ -69,6 +71,52 @@ func TestCtx(t *testing.T) {
 		<-ended
 		require.Equal(t, exitFailed, code)
 		require.Contains(t, stderr, "KeyboardInterrupt")
+	})
+	t.Run("Ctrl-C interrupts the code, and waits to tell how it ended", func(t *testing.T) {
+		c := c.in(t)
+		id := create(c)
+		ctx, signal := context.WithCancel(t.Context())
+		p, stdout, stderr := c.process()
+		ended := make(chan int)
+		go func() { ended <- run(ctx, p, []string{"ctx", "exec", id, "-c", "print before\ngate c"}) }()
+		require.Eventually(t, func() bool { return stdout.String() == "before\n" }, time.Minute, time.Millisecond)
+		<-c.engine.Waiting("c")
+		signal()
+		require.Equal(t, exitFailed, <-ended)
+		require.Equal(t, "KeyboardInterrupt\ncubby: execution was interrupted\n", stderr.String())
+		require.Equal(t, "x\n", c.ok("ctx", "exec", id, "-c", "print x"), "nothing of it is left")
+	})
+	t.Run("detached code goes on, and can be followed", func(t *testing.T) {
+		c := c.in(t)
+		id := create(c)
+		execution := strings.TrimSpace(c.ok("ctx", "exec", "--detach", id, "-c", "print a\ngate d\nprint b"))
+		require.Len(t, execution, 26)
+		<-c.engine.Waiting("d")
+		ctx, signal := context.WithCancel(t.Context())
+		p, stdout, stderr := c.process()
+		p.program = "cubby"
+		left := make(chan int)
+		go func() { left <- run(ctx, p, []string{"ctx", "follow", id, execution}) }()
+		require.Eventually(t, func() bool { return stdout.String() == "a\n" }, time.Minute, time.Millisecond)
+		signal()
+		require.Equal(t, exitFault, <-left)
+		require.Contains(t, stderr.String(), "the execution goes on")
+		rest := regexp.MustCompile(`cubby (ctx follow \S+ \S+ --after \d+)\n`).FindStringSubmatch(stderr.String())
+		require.NotNil(t, rest, stderr.String())
+		c.engine.Open("d")
+		require.Equal(t, "b\n", c.ok(strings.Fields(rest[1])...))
+		require.Equal(t, "a\nb\n", c.ok("ctx", "follow", id, execution), "after its end as well")
+	})
+	t.Run("following ends as the code did", func(t *testing.T) {
+		c := c.in(t)
+		id := create(c)
+		execution := strings.TrimSpace(c.ok("ctx", "exec", "-d", id, "-c", "get nothing"))
+		code, _, stderr := c.run("ctx", "follow", id, execution)
+		require.Equal(t, exitFailed, code)
+		require.Contains(t, stderr, "NameError")
+		code, _, stderr = c.run("ctx", "follow", id, "nobody")
+		require.Equal(t, exitFault, code)
+		require.Contains(t, stderr, "execution nobody of context "+id+" not found")
 	})
 	t.Run("a removed context is not the code's failure", func(t *testing.T) {
 		c := c.in(t)

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/moby/term"
 	"github.com/spf13/cobra"
@@ -43,6 +45,8 @@ type process struct {
 	connect func(ctx context.Context, instance string, log *slog.Logger) (engine, error)
 	// tag names a language's current image; nil: that of the embedded files.
 	tag func(language, arch string) (string, error)
+	// statePatience is how long a server waits for its state directory; 0: statePatience.
+	statePatience time.Duration
 }
 
 // app is one run of the program.
@@ -75,6 +79,7 @@ func run(ctx context.Context, p process, args []string) int {
 	if a.tag == nil {
 		a.tag = images.Tag
 	}
+	a.statePatience = cmp.Or(a.statePatience, statePatience)
 	root := a.root() //nolint:contextcheck // commands take theirs from cobra
 	root.SetArgs(args)
 	root.SetIn(p.stdin)

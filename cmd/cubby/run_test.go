@@ -87,6 +87,6 @@ func TestRun(t *testing.T) {
 		require.Equal(t, exitFailed, code, stderr.String())
 		require.Equal(t, "a\n", stdout.String())
 		require.Contains(t, stderr.String(), "KeyboardInterrupt")
-		require.Contains(t, stderr.String(), "cubby: interrupted")
+		require.Contains(t, stderr.String(), "cubby: execution was interrupted")
 	})
 }

@@ -29,8 +29,9 @@ func (a *app) serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Serve the API",
 		Long: `Serve the API, which E2B's code-interpreter SDKs speak. The server keeps its contexts when it stops: the next one takes
-them over, with their variables and what still runs in them. SIGINT and SIGTERM stop it once running executions had 10 s
-to end; with --remove-on-exit they are ended at once. A second signal stops it on the spot.
+them over, with their variables and what still runs in them. At SIGINT and SIGTERM it takes nothing new, gives what its
+clients wait for 10 s to end, leaves the rest to its successor, and exits with 0; with --remove-on-exit all contexts end
+at once. A second signal stops it on the spot. A server that is started meanwhile waits for the state directory.
 
 Without keys the server listens on loopback only. A key comes from CUBBY_API_KEY, or as a digest from --keys-file:
   key=$(openssl rand -hex 32); printf %s "$key" | sha256sum >> keys; chmod 600 keys`,
@@ -41,7 +42,7 @@ Without keys the server listens on loopback only. A key comes from CUBBY_API_KEY
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context()) },
 	}
 	a.take(cmd, "listen", "state-dir", "keys-file", "allowed-hosts", "languages", "max-contexts", "idle-timeout",
-		"max-timeout", "remove-on-exit", "hello", "log-level")
+		"max-timeout", "max-output-bytes", "workspace-bytes", "remove-on-exit", "hello", "log-level")
 	a.take(cmd, engineSettings...)
 	a.take(cmd, containerSettings...)
 	return cmd
@@ -52,7 +53,7 @@ Without keys the server listens on loopback only. A key comes from CUBBY_API_KEY
 //	listener ──► api ──► manager ──► engine
 //	                        └──────► store
 //
-// The port and the state directory come first: they say at once when another server has them.
+// The state directory comes first: a server that is just stopping holds it longer than its port.
 func (a *app) serve(ctx context.Context) (err error) {
 	log := a.logger()
 	log.LogAttrs(ctx, slog.LevelInfo, "configuration", a.config.LogAttrs(a.settings)...)
@@ -60,16 +61,16 @@ func (a *app) serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	state, err := a.openStore(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, state.Close()) }()
 	listener, err := listen(ctx, a.config.Listen, len(keys) > 0)
 	if err != nil {
 		return err
 	}
 	defer listener.Close() // closed by the HTTP server before, if all went well
-	state, err := openStore(a.config.StateDir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, state.Close()) }()
 	engine, err := a.connect(ctx, state.Instance(), log)
 	if err != nil {
 		return err
@@ -84,20 +85,8 @@ func (a *app) serve(ctx context.Context) (err error) {
 	}
 	server := api.New(api.Config{
 		Contexts: manager, Keys: keys, AllowedHosts: a.config.AllowedHosts, Version: programVersion(), Logger: log,
-	}).HTTPServer()
+	})
 	return a.runServer(ctx, listener, server, manager, log)
-}
-
-// openStore opens the state directory.
-func openStore(dir string) (*store.Store, error) {
-	state, err := store.Open(dir)
-	if errors.Is(err, store.ErrInUse) {
-		return nil, fmt.Errorf("%w: stop that one, or give this one a directory of its own with --state-dir", err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("state directory %s: %w", dir, err)
-	}
-	return state, nil
 }
 
 // manager returns a manager of the configured languages, once it has seen that their images are there.
@@ -117,12 +106,14 @@ func (a *app) manager(ctx context.Context, e engine, state *store.Store, log *sl
 	return orchestrator.New(orchestrator.Config{
 		Engine: e, Workspaces: e, Images: finder, Store: state, Languages: chosen,
 		Limits: a.config.Limits(), Network: orchestrator.Network(a.config.Network), UIDs: uidsOf(info),
-		MaxContexts: a.config.MaxContexts, IdleTimeout: a.config.IdleTimeout, MaxTimeout: a.config.MaxTimeout, Logger: log,
+		MaxContexts: a.config.MaxContexts, IdleTimeout: a.config.IdleTimeout, MaxTimeout: a.config.MaxTimeout,
+		MaxOutput: int64(a.config.MaxOutput), WorkspaceBytes: int64(a.config.Workspace), Logger: log,
 	})
 }
 
 // runServer serves until ctx ends or a part fails. Then it stops in order: requests, manager, connections.
-func (a *app) runServer(ctx context.Context, listener net.Listener, server *http.Server, m *orchestrator.Manager, log *slog.Logger) error {
+func (a *app) runServer(ctx context.Context, listener net.Listener, served *api.Server, m *orchestrator.Manager, log *slog.Logger) error {
+	server := served.HTTPServer()
 	running, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	var managing, serving sync.WaitGroup
 	managing.Go(func() { end(m.Run(running)) })
@@ -144,18 +135,20 @@ func (a *app) runServer(ctx context.Context, listener net.Listener, server *http
 	case <-running.Done():
 	}
 	failure := context.Cause(running)
-	stopped := a.shutdown(context.WithoutCancel(ctx), server, m)
+	stopped := a.shutdown(context.WithoutCancel(ctx), served, server, m)
 	end(nil)
 	managing.Wait() // before the last clients are cut off: their leaving must not interrupt what runs on
 	closed := server.Close()
 	serving.Wait()
+	served.Close()
+	log.Info("stopped; what runs on is the next server's")
 	return errors.Join(failure, stopped, closed)
 }
 
-// shutdown stops taking requests and gives those under way their grace. Executions beyond it go on in their containers;
+// shutdown takes nothing new, which clients are told to bring to the next server, and gives what is under way its grace. Executions beyond it go on in their containers;
 // only their clients are cut off. With --remove-on-exit the contexts go, and their executions end at once: what takes
 // longer then is being created, and is waited for so that it goes, too.
-func (a *app) shutdown(ctx context.Context, server *http.Server, m *orchestrator.Manager) error {
+func (a *app) shutdown(ctx context.Context, served *api.Server, server *http.Server, m *orchestrator.Manager) error {
 	ctx, cancel := context.WithTimeout(ctx, removalGrace)
 	defer cancel()
 	grace := shutdownGrace
@@ -167,6 +160,7 @@ func (a *app) shutdown(ctx context.Context, server *http.Server, m *orchestrator
 	draining.Go(func() {
 		waiting, cancel := context.WithTimeout(ctx, grace)
 		defer cancel()
+		served.Drain(waiting)
 		if err := server.Shutdown(waiting); !errors.Is(err, context.DeadlineExceeded) {
 			drained = err
 		}

@@ -2,16 +2,21 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"log/slog"
 	"net"
-	"net/http"
+	"os"
 	"regexp"
+	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"cubby/api"
 	"cubby/orchestrator"
 )
 
@@ -58,6 +63,50 @@ func TestServe(t *testing.T) {
 		c.variables["CUBBY_URL"] = second.url
 		require.Equal(t, id+"\n", c.ok("ctx", "ls", "-q"))
 		require.Equal(t, "41\n", c.ok("ctx", "exec", id, "-c", "get x"))
+		require.Equal(t, exitOK, second.stop(), second.log.String())
+	})
+	t.Run("executions are followed over the server's end and the next one's start", func(t *testing.T) {
+		c := newCLI(t)
+		first := c.serve()
+		c.variables["CUBBY_URL"] = first.url
+		id := strings.TrimSpace(c.ok("ctx", "create"))
+		execution := strings.TrimSpace(c.ok("ctx", "exec", "-d", id, "-c", "print a\ngate f\nprint b"))
+		p, stdout, stderr := c.process()
+		ended := make(chan int, 1)
+		go func() { ended <- run(t.Context(), p, []string{"ctx", "follow", id, execution}) }()
+		require.Eventually(t, func() bool { return stdout.String() == "a\n" }, time.Minute, time.Millisecond)
+		require.Equal(t, exitOK, first.stop(), "a follower does not hold it up")
+
+		second := c.serve("--listen=" + strings.TrimPrefix(first.url, "http://"))
+		c.engine.Open("f")
+		require.Equal(t, exitOK, <-ended, stderr.String())
+		require.Equal(t, "a\nb\n", stdout.String())
+		require.Equal(t, exitOK, second.stop(), second.log.String())
+	})
+	t.Run("what its clients wait for ends, new code is for the next server, which waits for the state directory", func(t *testing.T) {
+		c := newCLI(t)
+		first := c.serve()
+		c.variables["CUBBY_URL"] = first.url
+		id := strings.TrimSpace(c.ok("ctx", "create"))
+		ended := make(chan string, 1)
+		go func() { ended <- c.ok("ctx", "exec", id, "-c", "gate s\nprint a") }()
+		<-c.engine.Waiting("s")
+		stopped := make(chan int, 1)
+		go func() { stopped <- first.stop() }()
+		require.Eventually(t, func() bool {
+			code, _, stderr := c.run("ctx", "exec", id, "-c", "print b")
+			return code == exitFault && strings.Contains(stderr, "this server is stopping; try again")
+		}, time.Minute, time.Millisecond)
+
+		next := make(chan *server, 1)
+		go func() { next <- c.serve("--listen=" + strings.TrimPrefix(first.url, "http://")) }()
+		c.engine.Open("s")
+		require.Equal(t, "a\n", <-ended)
+		require.Equal(t, exitOK, <-stopped, first.log.String())
+		require.Equal(t, 1, strings.Count(first.log.String(), "msg=\"stopping;"))
+		require.Equal(t, 1, strings.Count(first.log.String(), "msg=\"stopped;"))
+		second := <-next
+		require.Equal(t, "b\n", c.ok("ctx", "exec", id, "-c", "print b"))
 		require.Equal(t, exitOK, second.stop(), second.log.String())
 	})
 	t.Run("they go with --remove-on-exit", func(t *testing.T) {
@@ -107,9 +156,13 @@ func TestServeRefuses(t *testing.T) {
 	t.Run("a state directory in use", func(t *testing.T) {
 		c := newCLI(t)
 		s := c.serve()
+		c.statePatience = time.Millisecond
 		code, _, stderr := c.run("serve", "--listen=127.0.0.1:0")
 		require.Equal(t, exitFault, code)
 		require.Contains(t, stderr, "--state-dir")
+		if runtime.GOOS == "linux" {
+			require.Contains(t, stderr, fmt.Sprintf("(process %d)", os.Getpid()))
+		}
 		c.variables["CUBBY_URL"] = s.url
 		c.ok("ctx", "ls")
 		require.Equal(t, exitOK, s.stop())
@@ -162,6 +215,21 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 func (l *pipeListener) Close() error   { l.closed(); return nil }
 func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{} }
 
+// slowContexts take their time for a creation, unless its client leaves. Nothing else is asked of them.
+type slowContexts struct {
+	api.Contexts
+	delay time.Duration
+}
+
+func (c slowContexts) Create(ctx context.Context, _ orchestrator.CreateRequest) (orchestrator.CodeContext, error) {
+	select {
+	case <-time.After(c.delay):
+		return orchestrator.CodeContext{ID: "abc"}, nil
+	case <-ctx.Done():
+		return orchestrator.CodeContext{}, ctx.Err()
+	}
+}
+
 func TestShutdownGrace(t *testing.T) {
 	const slow = 5 * shutdownGrace
 	for name, tt := range map[string]struct {
@@ -176,25 +244,22 @@ func TestShutdownGrace(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				listener := &pipeListener{conns: make(chan net.Conn)}
 				listener.open, listener.closed = context.WithCancel(t.Context())
-				server := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-					select {
-					case <-time.After(slow):
-					case <-r.Context().Done():
-					}
-				})}
+				served := api.New(api.Config{Contexts: slowContexts{delay: slow}, Logger: slog.New(slog.DiscardHandler)})
+				server := served.HTTPServer()
 				go func() { _ = server.Serve(listener) }()
 				ours, theirs := net.Pipe()
 				listener.conns <- theirs
-				_, err := io.WriteString(ours, "POST /contexts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+				_, err := io.WriteString(ours, "POST /contexts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
 				require.NoError(t, err)
 				go func() { _, _ = io.Copy(io.Discard, ours) }()
 				synctest.Wait()
 				began := time.Now()
-				require.NoError(t, (&app{config: tt.config}).shutdown(t.Context(), server, &orchestrator.Manager{}))
+				require.NoError(t, (&app{config: tt.config}).shutdown(t.Context(), served, server, &orchestrator.Manager{}))
 				require.GreaterOrEqual(t, time.Since(began), tt.least)
 				require.LessOrEqual(t, time.Since(began), tt.most)
 				require.NoError(t, server.Close())
 				require.NoError(t, ours.Close())
+				served.Close()
 			})
 		})
 	}

@@ -22,6 +22,7 @@ type Hooks struct {
 	Remove func() error
 	List   func() error
 	Image  func() error
+	Setup  func() error // of a kernel, by a claim: its error is that of the working directory
 }
 
 // Engine is an orchestrator.Engine, Workspaces and Images.
@@ -36,6 +37,8 @@ type Engine struct {
 	containers map[string]*container
 	workspaces map[string]bool
 	watchers   map[chan orchestrator.ContainerEvent]bool
+	bridges    map[*bridge]bool
+	down       chan struct{} // closed while the engine is down
 }
 
 var (
@@ -51,6 +54,7 @@ type container struct {
 	kernel     *script
 	ctx        context.Context //nolint:containedctx // the container's life
 	kill       context.CancelFunc
+	thawed     chan struct{} // closed unless the container is paused
 }
 
 // New returns an engine without containers. What it holds ends with the test.
@@ -58,7 +62,7 @@ func New(tb testing.TB) *Engine {
 	tb.Helper()
 	e := &Engine{
 		tb: tb, gates: newGates(), containers: map[string]*container{}, workspaces: map[string]bool{},
-		watchers: map[chan orchestrator.ContainerEvent]bool{},
+		watchers: map[chan orchestrator.ContainerEvent]bool{}, bridges: map[*bridge]bool{}, down: make(chan struct{}),
 	}
 	tb.Cleanup(func() {
 		e.mu.Lock()
@@ -78,15 +82,21 @@ func (e *Engine) Hook(hooks Hooks) {
 	e.hooks = hooks
 }
 
+// hook runs a call's hook. An engine that is down does nothing and says so.
 func (e *Engine) hook(pick func(Hooks) func() error) error {
 	e.mu.Lock()
-	f := pick(e.hooks)
+	f, down := pick(e.hooks), e.isDown()
 	e.mu.Unlock()
-	if f == nil {
+	switch {
+	case down:
+		return fmt.Errorf("%w: connection refused", orchestrator.ErrEngine)
+	case f == nil:
 		return nil
 	}
 	return f()
 }
+
+func (e *Engine) setup() error { return e.hook(func(h Hooks) func() error { return h.Setup }) }
 
 // Start implements orchestrator.Engine.
 func (e *Engine) Start(_ context.Context, spec orchestrator.ContainerSpec) (string, error) {
@@ -102,14 +112,14 @@ func (e *Engine) Start(_ context.Context, spec orchestrator.ContainerSpec) (stri
 	}
 	e.started++
 	ctx, kill := context.WithCancel(context.Background())
-	kernel := newScript(e.gates)
+	kernel := newScript(ctx, e.running.Go, e.setup, e.gates)
 	c := &container{
 		Container: orchestrator.Container{
 			ID: fmt.Sprintf("container-%d", e.started), Name: spec.Name, Image: spec.Image, UID: spec.UID,
 			Workspace: spec.Workspace, State: orchestrator.ContainerRunning, CreatedAt: time.Now(),
 		},
 		supervisor: supervisor.New(supervisor.Config{Adapter: kernel, Language: "python"}), kernel: kernel,
-		ctx: ctx, kill: kill,
+		ctx: ctx, kill: kill, thawed: closed(),
 	}
 	e.containers[c.ID] = c
 	e.running.Go(func() { _ = c.supervisor.Run(ctx) })
@@ -132,7 +142,9 @@ func (e *Engine) Attach(_ context.Context, id string) (io.ReadWriteCloser, error
 		return nil, fmt.Errorf("container %s is %s: %w", id, c.State, orchestrator.ErrConflict)
 	}
 	ours, theirs := net.Pipe()
-	e.running.Go(func() { c.supervisor.ServeConn(c.ctx, theirs) })
+	b := &bridge{Conn: theirs, engine: e, container: c, closed: make(chan struct{})}
+	e.bridges[b] = true
+	e.running.Go(func() { c.supervisor.ServeConn(c.ctx, b) })
 	return ours, nil
 }
 
@@ -165,6 +177,7 @@ func (e *Engine) Watch(ctx context.Context, fn func(orchestrator.ContainerEvent)
 	events := make(chan orchestrator.ContainerEvent, 100)
 	e.mu.Lock()
 	e.watchers[events] = true
+	down := e.down
 	e.mu.Unlock()
 	defer func() {
 		e.mu.Lock()
@@ -175,53 +188,10 @@ func (e *Engine) Watch(ctx context.Context, fn func(orchestrator.ContainerEvent)
 		select {
 		case ev := <-events:
 			fn(ev)
+		case <-down:
+			return fmt.Errorf("%w: connection reset", orchestrator.ErrEngine)
 		case <-ctx.Done():
 			return ctx.Err()
-		}
-	}
-}
-
-// Exit ends a container from outside, as `docker kill` does: it stays, exited.
-func (e *Engine) Exit(id string) {
-	e.end(id, func(c *container) {
-		c.State, c.Finished, c.Reason = orchestrator.ContainerExited, true, "its container was killed"
-	}, "killed")
-}
-
-// Restart ends a container and starts it again from outside, as `docker restart` does: it runs, and what it held is gone.
-func (e *Engine) Restart(id string) {
-	e.end(id, func(c *container) {
-		c.State, c.Finished, c.Reason = orchestrator.ContainerRunning, true, ""
-	}, "restarted")
-}
-
-// Crash ends the kernel in a container, whatever it does. The supervisor lives on.
-func (e *Engine) Crash(id string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if c, ok := e.containers[id]; ok {
-		c.kernel.die("signal: segmentation fault")
-	}
-}
-
-// Open lets all executions pass that wait at a gate, now or later.
-func (e *Engine) Open(gate string) { e.gates.open(gate) }
-
-// Waiting is closed once an execution has reached the gate.
-func (e *Engine) Waiting(gate string) <-chan struct{} { return e.gates.reached(gate) }
-
-// end ends a container, named by its id or its name.
-func (e *Engine) end(name string, change func(*container), reason string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, c := range e.containers {
-		if c.ID != name && c.Name != name {
-			continue
-		}
-		c.kill()
-		change(c)
-		for events := range e.watchers {
-			events <- orchestrator.ContainerEvent{ID: c.ID, Reason: reason}
 		}
 	}
 }

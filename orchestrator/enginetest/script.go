@@ -3,6 +3,7 @@ package enginetest
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -17,10 +18,15 @@ import (
 //	get NAME        shows a variable; one that is not set is a NameError
 //	cwd             shows the working directory
 //	env NAME        shows an environment variable, or nothing
+//	flood BYTES     writes so many bytes to standard output, as fast as its reader takes them
+//	late NAME TEXT  writes a line to standard output once the test has opened the gate, whatever runs then
 //	gate NAME       waits until the test opens the gate, or for an interrupt
 //	hang            waits for its death, deaf to interrupts
 //	die             ends the kernel
 type script struct {
+	life   context.Context //nolint:containedctx // the container's
+	spawn  func(func())    // starts a goroutine that somebody waits for
+	setup  func() error
 	gates  *gates
 	exited chan struct{}
 
@@ -34,9 +40,9 @@ type script struct {
 
 var _ supervisor.Adapter = (*script)(nil)
 
-func newScript(g *gates) *script {
+func newScript(life context.Context, spawn func(func()), setup func() error, g *gates) *script {
 	return &script{
-		gates: g, exited: make(chan struct{}), env: map[string]string{}, vars: map[string]string{},
+		life: life, spawn: spawn, setup: setup, gates: g, exited: make(chan struct{}), env: map[string]string{}, vars: map[string]string{},
 		interrupt: make(chan struct{}, 1),
 	}
 }
@@ -46,6 +52,9 @@ func (k *script) Boot(context.Context) (string, error) { return "1.0", nil }
 func (k *script) Setup(_ context.Context, cwd string, env map[string]string) error {
 	if strings.HasPrefix(cwd, "/missing") {
 		return &supervisor.CwdError{Value: "no such directory: " + cwd}
+	}
+	if err := k.setup(); err != nil {
+		return &supervisor.CwdError{Value: err.Error()}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -137,6 +146,13 @@ func (k *script) statement(ctx context.Context, line string, run supervisor.Run,
 			value = k.env[rest]
 		}
 		show(sink, value)
+	case "late":
+		gate, text, _ := strings.Cut(rest, " ")
+		k.spawn(func() { k.late(gate, text, sink) })
+	case "flood":
+		k.mu.Unlock()
+		defer k.mu.Lock()
+		return k.flood(rest, sink), nil
 	case "gate", "hang", "die":
 		k.mu.Unlock()
 		defer k.mu.Lock()
@@ -166,6 +182,30 @@ func (k *script) wait(ctx context.Context, verb, gate string) (failure string, e
 	case <-ctx.Done():
 		return "", supervisor.ErrExited
 	}
+}
+
+// late prints what an execution has left behind.
+func (k *script) late(gate, text string, sink supervisor.Sink) {
+	select {
+	case <-k.gates.pass(gate):
+		sink.Event(kernel.Event{Type: kernel.TypeStdout, Text: text + "\n"})
+	case <-k.life.Done():
+	}
+}
+
+// flood prints much.
+func (k *script) flood(size string, sink supervisor.Sink) (failure string) {
+	left, err := strconv.Atoi(size)
+	if err != nil {
+		return "ValueError"
+	}
+	for left > 0 {
+		n := min(left, kernel.MaxText)
+		sink.Ready(n, k.exited)
+		sink.Event(kernel.Event{Type: kernel.TypeStdout, Text: strings.Repeat("x", n)})
+		left -= n
+	}
+	return ""
 }
 
 func show(sink supervisor.Sink, value string) {

@@ -9,39 +9,44 @@ import (
 
 // attempt is the running of one execution: its clocks and the ladder of its end.
 //
-// A deadline or an interrupt sends the kernel one SIGINT, not before the execution has started, since a kernel takes
-// it only then. An execution that does not end within kernel.Grace is killed with everything of the user.
+// A deadline, an interrupt or an exceeded limit sends the kernel one SIGINT, not before the execution has started, since
+// a kernel takes it only then. An execution that does not end within kernel.Grace is killed with everything of the user.
 //
-// What the done says is what happened: an error that came after the signal was sent is its work (timeout or
-// interrupted, state preserved); an execution that ends without one has ended ok, the signal notwithstanding; an error
-// from before the signal stays an error.
+// What the done says is what happened: an error that came after the signal was sent is its work (the ending is the
+// signal's cause, state preserved); an execution that ends without one has ended ok, the signal notwithstanding; an
+// error from before the signal stays an error.
 type attempt struct {
 	s *Supervisor
 	e *execution
 
+	started   <-chan struct{} // nil once the kernel has begun
+	ending    <-chan struct{} // nil once there is a cause to end the execution
 	begin     time.Time
 	before    Sample
 	peak      int64
-	cause     kernel.Ending // timeout or interrupted, once that is asked for
 	signalled bool
 	killed    bool
 
+	overdue  *time.Timer // the start has not come
 	deadline *time.Timer
 	grace    *time.Timer
 }
 
 // execute runs the execution and journals its done.
 func (a *attempt) execute(ctx context.Context) {
+	a.started, a.ending = a.e.started, a.e.ending
 	a.begin, a.before = time.Now(), a.s.meter()
 	a.peak = a.before.MemoryBytes
-	a.deadline, a.grace = idleTimer(), idleTimer()
+	a.overdue, a.deadline, a.grace = time.NewTimer(StartPatience), idleTimer(), idleTimer()
+	a.s.disk.begin(a.e.limits.DiskBytes)
 	finished := make(chan error, 1)
 	adapterCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() { finished <- a.s.adapter.Execute(adapterCtx, a.e.run, a.e) }()
 	err := a.wait(ctx, finished)
-	a.deadline.Stop()
-	a.grace.Stop()
+	for _, timer := range []*time.Timer{a.overdue, a.deadline, a.grace} {
+		timer.Stop()
+	}
 	if ctx.Err() != nil { // the supervisor itself ends
 		return
 	}
@@ -50,9 +55,6 @@ func (a *attempt) execute(ctx context.Context) {
 
 // wait waits for the end of the execution and climbs the ladder meanwhile.
 func (a *attempt) wait(ctx context.Context, finished <-chan error) error {
-	started, interrupted := a.e.started, a.e.interrupted
-	overdue := time.NewTimer(StartPatience)
-	defer overdue.Stop()
 	samples := time.NewTicker(sampleEvery)
 	defer samples.Stop()
 	over := ctx.Done()
@@ -60,26 +62,18 @@ func (a *attempt) wait(ctx context.Context, finished <-chan error) error {
 		select {
 		case err := <-finished:
 			return err
-		case <-started:
-			started = nil
-			overdue.Stop()
-			a.begin = time.Now()
-			a.setDeadline()
-			if a.cause != "" {
-				a.signal()
-			}
-		case <-overdue.C: // the kernel is busy with something else: the deadline holds even so
+		case <-a.started:
+			a.start()
+		case <-a.overdue.C: // the kernel is busy with something else: the deadline holds even so
 			a.setDeadline()
 		case <-a.deadline.C:
-			a.end(kernel.EndingTimeout, started == nil)
-		case <-interrupted:
-			interrupted = nil
-			a.end(kernel.EndingInterrupted, started == nil)
+			a.end(kernel.EndingTimeout)
+		case <-a.ending:
+			a.ending = nil
+			a.interrupt()
 		case <-a.grace.C:
-			select {
-			case err := <-finished: // at the last moment
-				return err
-			default:
+			if len(finished) > 0 { // at the last moment
+				continue
 			}
 			a.killed = true
 			if err := a.s.kill(ctx); err != nil {
@@ -87,10 +81,26 @@ func (a *attempt) wait(ctx context.Context, finished <-chan error) error {
 			}
 		case <-samples.C:
 			a.peak = max(a.peak, a.s.meter().MemoryBytes)
+			a.s.disk.look(ctx)
+		case size := <-a.s.disk.sizes:
+			if a.s.disk.full(size) {
+				a.end(kernel.EndingDiskFull)
+			}
 		case <-over:
 			over = nil
 			_ = a.s.kill(ctx) // Run tries again, and tells
 		}
+	}
+}
+
+// start starts the clocks, and sends the interrupt that has waited for the start.
+func (a *attempt) start() {
+	a.started = nil
+	a.overdue.Stop()
+	a.begin = time.Now()
+	a.setDeadline()
+	if a.ending == nil {
+		a.interrupt()
 	}
 }
 
@@ -101,26 +111,23 @@ func (a *attempt) setDeadline() {
 	}
 }
 
-// end begins the ladder, once.
-func (a *attempt) end(cause kernel.Ending, started bool) {
-	if a.cause != "" {
-		return
-	}
-	a.cause = cause
-	if started {
-		a.signal()
-		return
-	}
-	a.grace.Reset(kernel.Grace)
+// end asks for the execution's end.
+func (a *attempt) end(cause kernel.Ending) {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	a.e.end(cause)
 }
 
-// signal interrupts the kernel, once.
-func (a *attempt) signal() {
+// interrupt gives the execution its grace, and the kernel the signal, unless it has not started yet.
+func (a *attempt) interrupt() {
+	a.grace.Reset(kernel.Grace)
+	if a.started != nil {
+		return
+	}
 	a.s.mu.Lock()
 	a.e.signalled = true
 	a.s.mu.Unlock()
 	a.signalled = true
-	a.grace.Reset(kernel.Grace)
 	_ = a.s.adapter.Interrupt() // one that did not reach the kernel is found out by the grace
 }
 
@@ -128,9 +135,9 @@ func (a *attempt) signal() {
 func (a *attempt) conclude(ctx context.Context, err error) {
 	usage := a.usage()
 	if err != nil || a.killed {
-		d := death{err: err, kills: a.before.OOMKills, usage: usage}
-		if a.killed {
-			d.ending = a.cause
+		d := death{err: err, killed: a.killed, kills: a.before.OOMKills, usage: usage}
+		if a.killed || a.signalled {
+			d.cause, d.excess = a.e.cause, a.e.excess()
 		}
 		a.s.bury(ctx, d)
 		return
@@ -143,7 +150,7 @@ func (a *attempt) conclude(ctx context.Context, err error) {
 	how := ended{ending: kernel.EndingOK, state: kernel.StatePreserved, usage: usage}
 	switch {
 	case a.e.cut:
-		how.ending = a.cause
+		how.ending, how.value = a.e.cause, a.e.excess()
 	case a.e.failed:
 		how.ending = kernel.EndingError
 	}
@@ -157,6 +164,7 @@ func (a *attempt) usage() *kernel.Usage {
 		CPUMillis:  after.CPUMillis - a.before.CPUMillis,
 		WallMillis: time.Since(a.begin).Milliseconds(),
 		PeakBytes:  max(a.peak, after.MemoryBytes),
+		OOMKills:   after.OOMKills - a.before.OOMKills,
 	}
 }
 

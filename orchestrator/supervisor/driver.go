@@ -21,7 +21,7 @@ const (
 	driverDying   = "dying"
 )
 
-// sketchSize is how much of a frame that is too long is looked at.
+// sketchSize is how much of the beginning and of the end of a frame that is too long is looked at.
 const sketchSize = 64 << 10
 
 // driverRequest is a frame to a driver.
@@ -48,10 +48,11 @@ type driverFrame struct {
 }
 
 // driverStream splits what a driver writes into frames. A frame that is longer than kernel.MaxFrame is passed over
-// without being kept: a result becomes a note about itself, an error loses its texts, and any other is a fault.
+// without being kept: a result becomes a note about itself, an error loses its middle, and any other is a fault.
 type driverStream struct {
-	line []byte // the beginning of a frame whose end has not come
-	long int    // bytes of a frame that is passed over; 0: none is
+	line []byte // of a frame whose end has not come: all bytes, or the newest of one that is passed over
+	head []byte // the beginning of one that is passed over
+	long int    // bytes of that; 0: none is
 }
 
 // feed takes bytes and calls handle for each frame that they complete. An error means that the driver does not speak
@@ -75,27 +76,28 @@ func (d *driverStream) feed(chunk []byte, handle func(driverFrame)) error {
 
 // keep appends to the frame that is coming in, of which it keeps no more than a sketch if it gets too long.
 func (d *driverStream) keep(chunk []byte) {
-	switch {
-	case d.long > 0:
-		d.long += len(chunk)
-	case len(d.line)+len(chunk) >= kernel.MaxFrame:
-		d.long = len(d.line) + len(chunk)
-		d.line = append(d.line, chunk[:min(len(chunk), sketchSize)]...)
-		d.line = bytes.Clone(d.line[:min(len(d.line), sketchSize)])
-	default:
-		d.line = append(d.line, chunk...)
+	if d.line = append(d.line, chunk...); d.long == 0 && len(d.line) < kernel.MaxFrame {
+		return
+	}
+	if d.long == 0 {
+		d.head = bytes.Clone(d.line[:sketchSize])
+		d.long = len(d.line) - len(chunk)
+	}
+	d.long += len(chunk)
+	if excess := len(d.line) - sketchSize; excess > sketchSize {
+		d.line = bytes.Clone(d.line[excess:])
 	}
 }
 
 // take returns the frame that is complete.
 func (d *driverStream) take() (frame driverFrame, err error) {
-	line, size := d.line, d.long
-	d.long = 0
+	line, head, size := d.line, d.head, d.long
+	d.head, d.long = nil, 0
 	if d.line = d.line[:0]; cap(d.line) > sketchSize {
 		d.line = nil
 	}
 	if size > 0 {
-		return longFrame(line, size)
+		return longFrame(head, line[len(line)-sketchSize:], size)
 	}
 	if err := json.Unmarshal(line, &frame); err != nil {
 		return frame, fmt.Errorf("kernel sent no frame but %.80q: %w", line, err)
@@ -104,17 +106,17 @@ func (d *driverStream) take() (frame driverFrame, err error) {
 	return frame, nil
 }
 
-// longFrame returns what stands for a frame of which only the beginning was kept.
-func longFrame(beginning []byte, size int) (driverFrame, error) {
+// longFrame returns what stands for a frame of which only the beginning and the end were kept.
+func longFrame(beginning, end []byte, size int) (driverFrame, error) {
 	frame, types := sketch(beginning)
-	frame.size = len(beginning)
 	switch frame.Type {
 	case driverResult:
 		frame.Data = noteOf(types, int64(size))
 	case driverError:
-		frame.Value = fmt.Sprintf("[error of %d bytes left out]", size)
+		frame = shortError(frame, beginning, end, size)
 	default:
 		return frame, fmt.Errorf("kernel sent a frame of %d bytes that is no result: %.80q", size, beginning)
 	}
+	frame.size = len(beginning)
 	return frame, nil
 }

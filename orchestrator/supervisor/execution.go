@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"fmt"
 	"time"
 
 	"cubby/orchestrator/kernel"
@@ -9,17 +10,19 @@ import (
 // execution is one run of code from the queue to its done. It is the sink of what the kernel tells of it. The
 // supervisor's mutex guards it.
 type execution struct {
-	s           *Supervisor
-	run         Run
-	timeout     time.Duration // 0: none
-	started     chan struct{} // closed by the kernel's started
-	interrupted chan struct{} // closed by the first interrupt
+	s       *Supervisor
+	run     Run
+	timeout time.Duration // 0: none
+	limits  kernel.Limits
+	started chan struct{} // closed by the kernel's started
+	ending  chan struct{} // closed when there is a cause to end it
 
-	signalled bool // an interrupt was sent to the kernel
-	begun     bool // started is closed
-	halted    bool // interrupted is closed
-	failed    bool // an error came
-	cut       bool // an error came after the interrupt was sent
+	cause     kernel.Ending // why it is to be ended before it ends by itself; empty: it is not
+	printed   int64         // bytes of output and results so far
+	signalled bool          // an interrupt was sent to the kernel
+	begun     bool          // started is closed
+	failed    bool          // an error came
+	cut       bool          // an error came after the interrupt was sent
 }
 
 // ended is how an execution ended.
@@ -32,11 +35,15 @@ type ended struct {
 
 // newExecution returns the execution that a request asks for.
 func newExecution(s *Supervisor, req kernel.Request) *execution {
-	return &execution{
+	e := &execution{
 		s: s, run: Run{ID: req.ID, Code: req.Code, Env: req.Env},
 		timeout: time.Duration(req.TimeoutMS) * time.Millisecond,
-		started: make(chan struct{}), interrupted: make(chan struct{}),
+		started: make(chan struct{}), ending: make(chan struct{}),
 	}
+	if req.Limits != nil {
+		e.limits = *req.Limits
+	}
+	return e
 }
 
 // Event implements Sink. The kernel has one started and one error per execution; more are dropped, and an error or
@@ -62,12 +69,24 @@ func (e *execution) Event(ev kernel.Event) {
 		if over {
 			return
 		}
+		e.count(ev)
 	case kernel.TypeStdout, kernel.TypeStderr:
+		if !over {
+			e.count(ev)
+		}
 	default:
 		return
 	}
 	ev.ID = e.run.ID
 	e.s.record(ev)
+}
+
+// count holds what the execution has written against its limit. The caller holds the supervisor's mu.
+func (e *execution) count(ev kernel.Event) {
+	e.printed += outputBytes(ev)
+	if limit := e.limits.OutputBytes; limit > 0 && e.printed > limit {
+		e.end(kernel.EndingOutputLimit)
+	}
 }
 
 // Ready implements Sink.
@@ -99,11 +118,23 @@ func (e *execution) Ready(size int, stop <-chan struct{}) {
 	}
 }
 
-// interrupt asks for the execution's end. The caller holds the supervisor's mu.
-func (e *execution) interrupt() {
-	if !e.halted {
-		e.halted = true
-		close(e.interrupted)
+// end asks for the execution's end; the first cause is the one that is told. The caller holds the supervisor's mu.
+func (e *execution) end(cause kernel.Ending) {
+	if e.cause == "" {
+		e.cause = cause
+		close(e.ending)
+	}
+}
+
+// excess says which of its limits the execution has exceeded, if that is why it is to be ended.
+func (e *execution) excess() string {
+	switch e.cause {
+	case kernel.EndingOutputLimit:
+		return fmt.Sprintf("more than %d bytes of output and results", e.limits.OutputBytes)
+	case kernel.EndingDiskFull:
+		return fmt.Sprintf("the workspace holds more than %d bytes", e.limits.DiskBytes)
+	default:
+		return ""
 	}
 }
 

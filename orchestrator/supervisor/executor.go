@@ -1,25 +1,15 @@
 package supervisor
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
 	"cubby/orchestrator/kernel"
 )
 
-// death is why the kernel is to be buried.
-type death struct {
-	err    error         // of the adapter; nil or ErrExited: the kernel died by itself
-	ending kernel.Ending // timeout or interrupted, when it was killed for that; else empty
-	kills  int64         // OOM kills before it
-	usage  *kernel.Usage // of the running execution
-}
-
 // Run boots the kernel and runs executions one after the other until ctx ends. Then it kills every process of the user.
 func (s *Supervisor) Run(ctx context.Context) error {
+	defer s.disk.walks.Wait()
 	s.bootKernel(ctx)
 	idleKills := s.meter().OOMKills
 	pingFirst := false
@@ -91,7 +81,7 @@ func (s *Supervisor) ping(ctx context.Context, e *execution, kills int64) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e.halted {
+	if e.cause != "" {
 		s.finish(e, ended{ending: kernel.EndingInterrupted, state: kernel.StatePreserved, value: "not run"})
 		return false
 	}
@@ -103,56 +93,4 @@ func (s *Supervisor) isDead() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.dead()
-}
-
-// bury makes sure that nothing of the user is left, and ends the running execution and the queued ones with the
-// kernel. After a stop it ends none: whoever stopped the container writes their dones.
-func (s *Supervisor) bury(ctx context.Context, d death) {
-	value := s.inquest(ctx, &d)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.dead() {
-		return
-	}
-	s.death = &kernel.Event{Type: kernel.TypeExited, Ending: d.ending, Value: value}
-	if e := s.running; e != nil {
-		s.finish(e, ended{ending: d.ending, state: kernel.StateLost, value: value, usage: d.usage})
-	}
-	for _, e := range s.queue {
-		s.finish(e, ended{ending: d.ending, state: kernel.StateLost, value: "not run: " + value})
-	}
-	s.queue, s.queued = nil, 0
-	if s.conn != nil {
-		s.conn.exited = s.death
-		s.conn.poke()
-	}
-}
-
-// inquest finds out how the kernel died: it fills in the ending and returns words for a person.
-func (s *Supervisor) inquest(ctx context.Context, d *death) string {
-	exitedItself := d.err == nil || errors.Is(d.err, ErrExited)
-	if err := s.kill(ctx); err != nil {
-		d.ending = cmp.Or(d.ending, kernel.EndingCrashed)
-		return fmt.Sprintf("given up: %v", err)
-	}
-	var exit Exit
-	select {
-	case <-s.adapter.Exited():
-		exit = s.adapter.Exit()
-	case <-time.After(AnswerTimeout): // its processes are gone, but not its adapter
-	}
-	switch {
-	case d.ending == kernel.EndingTimeout:
-		return fmt.Sprintf("killed: it had not ended %v after the interrupt at its deadline", kernel.Grace)
-	case d.ending == kernel.EndingInterrupted:
-		return fmt.Sprintf("killed: it had not ended %v after the interrupt", kernel.Grace)
-	case exitedItself && exit.Killed && s.meter().OOMKills > d.kills:
-		d.ending = kernel.EndingOOM
-		return "killed: out of memory"
-	}
-	d.ending = kernel.EndingCrashed
-	if d.err == nil || d.err == ErrExited { //nolint:errorlint // a wrapped one has more to say
-		return exit.Value
-	}
-	return d.err.Error()
 }

@@ -20,11 +20,12 @@ const (
 func exitOf(status unix.WaitStatus, fault error, killed bool, lastWords string) Exit {
 	switch {
 	case fault != nil:
-		return Exit{Value: fault.Error()}
+		return Exit{Value: fault.Error(), Cut: true}
 	case status.Signaled():
 		return Exit{
 			Value:  "signal: " + status.Signal().String(),
 			Killed: status.Signal() == unix.SIGKILL && !killed,
+			Cut:    status.Signal() == unix.SIGINT,
 		}
 	case lastWords != "":
 		return Exit{Value: fmt.Sprintf("exit status %d: %.*s", status.ExitStatus(), maxLastWords, lastWords)}

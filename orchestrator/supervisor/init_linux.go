@@ -46,8 +46,8 @@ func Init(ctx context.Context, cfg InitConfig) error {
 	if err != nil {
 		return err
 	}
-	user := newUserThread(cfg.UID)
-	if err := prepare(user); err != nil {
+	user, walker := newUserThread(cfg.UID), newUserThread(cfg.UID)
+	if err := prepare(user, walker); err != nil {
 		return err
 	}
 	listener, err := listen(SocketPath)
@@ -59,9 +59,10 @@ func Init(ctx context.Context, cfg InitConfig) error {
 
 	reaper := NewReaper()
 	s := New(Config{
-		Adapter:  newNative(language, user, reaper),
-		Language: language.Name,
-		Meter:    cgroupMeter(cgroupRoot),
+		Adapter:   newNative(language, user, reaper),
+		Language:  language.Name,
+		Meter:     cgroupMeter(cgroupRoot),
+		Workspace: &workspace{path: Home, user: walker},
 	})
 	var reaping, serving sync.WaitGroup
 	reaperCtx, stopReaper := context.WithCancel(context.WithoutCancel(ctx)) // it outlives what it reaps for
@@ -83,7 +84,7 @@ func Init(ctx context.Context, cfg InitConfig) error {
 }
 
 // prepare sets the container and this process up for code that is not to be trusted.
-func prepare(user *userThread) error {
+func prepare(user, walker *userThread) error {
 	debug.SetMemoryLimit(memoryLimit)
 	catchSignals()
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
@@ -99,7 +100,7 @@ func prepare(user *userThread) error {
 		return err
 	}
 	startThreads(spareThreads)
-	return user.deafen()
+	return errors.Join(user.deafen(), walker.deafen())
 }
 
 // catchSignals lets every signal that can be caught pass without effect, SIGTERM included: no signal is an order here. A

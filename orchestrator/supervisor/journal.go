@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
-	"sort"
 
 	"cubby/orchestrator/kernel"
 )
@@ -31,55 +30,26 @@ type journal struct {
 	size     int // of all entries in the ring
 	seq      uint64
 	records  map[string]*record
-	opened   []*record          // in the order of opening
+	opened   []*record // in the order of opening
+	openings uint64
 	finished []*record          // oldest first
 	wanted   func(*record) bool // a finished execution is still being read, so that it must not be forgotten
 	ring     []*record          // whose oldest entry is the next to be dropped, oldest first
-}
-
-// record is what the journal holds of one execution.
-type record struct {
-	id     string
-	state  kernel.ExecutionState
-	done   *kernel.Event
-	newest uint64
-	kept   []entry // lifecycle events
-	gaps   []gap   // what the ring dropped; one between two kept entries at most
-	ring   []entry // output and results
-	output int64   // bytes of output so far
-	total  int64   // bytes of frames in the ring so far
-	lost   int64   // bytes of frames that the ring dropped
-}
-
-// entry is one event, encoded.
-type entry struct {
-	frame []byte
-	kept  bool     // it is a lifecycle event, which no window holds back
-	after position // where a reader stands who has read it
-}
-
-// gap stands for consecutive entries that were dropped.
-type gap struct {
-	first  uint64
-	before int64    // bytes of output before it
-	after  position // where a reader stands who was told of it
-}
-
-// position is how far a reader has come in one execution. The zero value is its beginning.
-type position struct {
-	seq    uint64
-	output int64
-	total  int64
+	dropped  dropped
 }
 
 // newJournal returns a journal whose ring holds limit bytes.
 func newJournal(limit int) *journal {
-	return &journal{limit: limit, records: map[string]*record{}, wanted: func(*record) bool { return false }}
+	return &journal{
+		limit: limit, records: map[string]*record{}, dropped: dropped{limit: droppedMarks},
+		wanted: func(*record) bool { return false },
+	}
 }
 
 // open begins the record of an execution, which the journal must not know yet.
 func (j *journal) open(id string) {
-	r := &record{id: id, state: kernel.ExecutionQueued}
+	j.openings++
+	r := &record{id: id, number: j.openings, state: kernel.ExecutionQueued}
 	j.records[id] = r
 	j.opened = append(j.opened, r)
 }
@@ -131,54 +101,29 @@ func (j *journal) append(ev kernel.Event) {
 		j.push(r, ev, frame)
 		return
 	}
-	r.kept = append(r.kept, entry{frame: frame, kept: true, after: position{ev.Seq, r.output, r.total}})
+	r.kept = append(r.kept, entry{frame: frame, kept: true, after: r.end()})
 }
 
 // push puts an entry into the ring and drops the oldest ones that no longer fit.
 func (j *journal) push(r *record, ev kernel.Event, frame []byte) {
 	r.output += outputBytes(ev)
 	r.total += int64(len(frame))
-	r.ring = append(r.ring, entry{frame: frame, after: position{ev.Seq, r.output, r.total}})
+	r.ring = append(r.ring, entry{frame: frame, after: r.end()})
 	j.ring = append(j.ring, r)
 	j.size += len(frame) + entryOverhead
 	for j.size > j.limit && len(j.ring) > 1 {
 		oldest := j.ring[0]
 		j.ring[0] = nil
 		j.ring = j.ring[1:]
-		j.size -= oldest.drop() + entryOverhead
-	}
-}
-
-// drop turns the oldest entry of the ring into a gap, or into more of the last gap, and returns its size.
-func (r *record) drop() int {
-	e := r.ring[0]
-	r.ring[0] = entry{}
-	r.ring = r.ring[1:]
-	r.lost = e.after.total
-	if n := len(r.gaps); n > 0 && !r.keptBetween(r.gaps[n-1].after.seq, e.after.seq) {
-		r.gaps[n-1].after = e.after
-		return len(e.frame)
-	}
-	before := int64(0)
-	if n := len(r.gaps); n > 0 {
-		before = r.gaps[n-1].after.output
-	}
-	r.gaps = append(r.gaps, gap{first: e.after.seq, before: before, after: e.after})
-	return len(e.frame)
-}
-
-// keptBetween reports whether a lifecycle event lies between two sequence numbers.
-func (r *record) keptBetween(low, high uint64) bool {
-	for _, e := range r.kept {
-		if low < e.after.seq && e.after.seq < high {
-			return true
+		e := oldest.drop()
+		if j.records[oldest.id] == oldest {
+			j.dropped.add(oldest, e.after)
 		}
+		j.size -= len(e.frame) + entryOverhead
 	}
-	return false
 }
 
-// finish remembers that an execution is over, and forgets the oldest ones when there are too many. What they have in
-// the ring stays there, unread, until its turn to be dropped comes.
+// finish remembers that an execution is over, and forgets the oldest ones when there are too many.
 func (j *journal) finish(r *record) {
 	j.finished = append(j.finished, r)
 	excess := len(j.finished) - journalExecutions
@@ -188,83 +133,10 @@ func (j *journal) finish(r *record) {
 		}
 		excess--
 		delete(j.records, old.id)
-		old.kept, old.gaps = nil, nil
+		old.forget()
 		return true
 	})
 	j.opened = slices.DeleteFunc(j.opened, func(old *record) bool { return j.records[old.id] != old })
-}
-
-// seek returns the position of a reader who has seen an execution's events up to a sequence number.
-func (j *journal) seek(id string, seq uint64) position {
-	r := j.records[id]
-	if r == nil {
-		return position{seq: seq}
-	}
-	at := position{seq: seq, output: r.output, total: r.total}
-	if i := r.search(seq); i < len(r.ring) {
-		next := r.ring[i].after
-		at.total = next.total - int64(len(r.ring[i].frame))
-		at.output = 0
-		if i > 0 {
-			at.output = r.ring[i-1].after.output
-		} else if n := len(r.gaps); n > 0 {
-			at.output = r.gaps[n-1].after.output
-		}
-	}
-	for i := len(r.gaps) - 1; i >= 0 && seq < r.gaps[i].after.seq; i-- {
-		at.output = r.gaps[i].before
-	}
-	return at
-}
-
-// next returns the first entry after a position: an event, or a gap for what was dropped there. A gap counts the
-// bytes that the reader misses; one that resumes in the middle of what was dropped is told the whole.
-func (j *journal) next(id string, at position) (entry, bool) {
-	r := j.records[id]
-	if r == nil {
-		return entry{}, false
-	}
-	var first *entry
-	if i := r.search(at.seq); i < len(r.ring) {
-		first = &r.ring[i]
-	}
-	for i, e := range r.kept {
-		if e.after.seq > at.seq {
-			if first == nil || e.after.seq < first.after.seq {
-				first = &r.kept[i]
-			}
-			break
-		}
-	}
-	for _, g := range r.gaps {
-		if g.after.seq <= at.seq {
-			continue
-		}
-		if first != nil && first.after.seq < g.first {
-			break
-		}
-		missing := g.after.output - max(g.before, at.output)
-		ev := kernel.Event{ID: id, Seq: g.after.seq, Type: kernel.TypeGap, Bytes: missing}
-		return entry{frame: encode(ev), after: g.after}, true
-	}
-	if first == nil {
-		return entry{}, false
-	}
-	return *first, true
-}
-
-// unread returns how many bytes of output and results a reader at a position has yet to read.
-func (j *journal) unread(id string, at position) int64 {
-	r := j.records[id]
-	if r == nil {
-		return 0
-	}
-	return r.total - max(at.total, r.lost)
-}
-
-// search returns the index of the first entry in the ring after a sequence number.
-func (r *record) search(seq uint64) int {
-	return sort.Search(len(r.ring), func(i int) bool { return r.ring[i].after.seq > seq })
 }
 
 // outputBytes returns how much output an event carries, as a gap counts it.

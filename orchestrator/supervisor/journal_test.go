@@ -3,6 +3,7 @@ package supervisor
 import (
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -94,10 +95,10 @@ func TestJournal(t *testing.T) {
 			[]string{"stdout 3 100"},
 		},
 		{
-			"reader that resumes inside a gap is told the whole",
-			[]kernel.Event{text("a", 100), text("a", 100), text("a", 100)},
+			"reader that resumes inside a gap is told what it misses",
+			[]kernel.Event{text("a", 100), text("b", 70), text("a", 20), text("a", 100), text("a", 100)},
 			1, 1,
-			[]string{"gap 2 200", "stdout 3 100"},
+			[]string{"gap 4 120", "stdout 5 100"},
 		},
 		{
 			"one event larger than the ring is kept until the next",
@@ -192,39 +193,51 @@ func TestJournal(t *testing.T) {
 	})
 }
 
-func FuzzJournal(f *testing.F) {
-	f.Add([]byte{0, 1, 2, 3, 200, 4, 100, 7, 5, 6})
-	f.Fuzz(func(t *testing.T, script []byte) {
-		j := newJournal(10 * frameSize)
-		ids := []string{"a", "b", "c"}
-		written := map[string]int64{}
-		for _, id := range ids {
+// heap returns how many bytes are in use.
+func heap() int64 {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
+
+func TestJournalTakesLittleMemory(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		each func(j *journal, i int)
+	}{
+		{"one execution prints a byte very often", func(j *journal, i int) {
+			if i == 0 {
+				j.open("a")
+			}
+			j.append(text("a", 1))
+		}},
+		{"very many executions print a byte", func(j *journal, i int) {
+			id := fmt.Sprintf("%026d", i)
 			j.open(id)
-		}
-		for _, b := range script {
-			id := ids[int(b)%len(ids)]
-			switch {
-			case b > 250:
-				j.append(lifecycle(id, kernel.TypeError))
-			default:
-				j.append(text(id, int(b)))
-				written[id] += int64(b)
+			j.append(lifecycle(id, kernel.TypeStarted))
+			j.append(text(id, 1))
+			j.append(lifecycle(id, kernel.TypeDone))
+		}},
+		{"very many executions fail at length", func(j *journal, i int) {
+			if i >= 1000 {
+				return
 			}
-			require.LessOrEqual(t, j.size, j.limit+2*frameSize+int(b))
-		}
-		for _, id := range ids {
-			var told int64
-			for at, more := (position{}), true; more; {
-				var e entry
-				if e, more = j.next(id, at); more {
-					var ev kernel.Event
-					require.NoError(t, json.Unmarshal(e.frame, &ev))
-					require.Greater(t, ev.Seq, at.seq)
-					told += ev.Bytes + outputBytes(ev)
-					at = e.after
-				}
+			id := fmt.Sprint(i)
+			j.open(id)
+			j.append(kernel.Event{ID: id, Type: kernel.TypeError, Traceback: strings.Repeat("x", maxKeptError-100)})
+			j.append(lifecycle(id, kernel.TypeDone))
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			before := heap()
+			j := newJournal(JournalSize)
+			for i := range 120_000 {
+				tt.each(j, i)
 			}
-			require.Equal(t, written[id], told, "what is not told is counted")
-		}
-	})
+			t.Logf("%d bytes", heap()-before)
+			require.Less(t, heap()-before, int64(3*JournalSize))
+			runtime.KeepAlive(j)
+		})
+	}
 }

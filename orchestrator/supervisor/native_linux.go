@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -131,6 +132,7 @@ func (n *native) read(process *process, boot *pipe) {
 	_ = n.channel.conn.Close()
 	boot.drain()
 	n.exit = exitOf(process.status, fault, n.killed.Load(), n.dying)
+	n.exit.Process = fmt.Sprintf("%s, pid %d", filepath.Base(n.language.Argv[0]), process.pid)
 	close(n.exited)
 }
 

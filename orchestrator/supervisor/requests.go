@@ -111,7 +111,7 @@ func (s *Supervisor) handleExecute(c *conn, req kernel.Request) {
 		c.subscribe(req.ID, req.After)
 		return
 	}
-	err := checkEnv(req.Env)
+	err := checkExecute(req)
 	room := kernel.QueueLength - len(s.queue)
 	if s.running == nil {
 		room++ // the first in the queue is about to run
@@ -119,8 +119,6 @@ func (s *Supervisor) handleExecute(c *conn, req kernel.Request) {
 	switch {
 	case req.After > 0:
 		c.reply(refusal(req.ID, kernel.RefusedUnknown, "the execution is forgotten, and never runs twice"))
-	case req.ID == "" || req.TimeoutMS < 0:
-		c.reply(refusal(req.ID, kernel.RefusedRequest, "an execute needs an id and no negative timeout"))
 	case err != nil:
 		c.reply(refusal(req.ID, kernel.RefusedRequest, err.Error()))
 	case s.dead():
@@ -149,7 +147,7 @@ func (s *Supervisor) handleInterrupt(c *conn, id string) {
 		c.reply(refusal(id, kernel.RefusedUnknown, "no such execution"))
 	case s.stopped:
 	case s.running != nil && s.running.run.ID == id:
-		s.running.interrupt()
+		s.running.end(kernel.EndingInterrupted)
 	default:
 		for i, e := range s.queue {
 			if e.run.ID == id {
@@ -199,6 +197,19 @@ func (s *Supervisor) epitaph() string {
 // refusal returns a refused event.
 func refusal(id string, reason kernel.Refusal, value string) kernel.Event {
 	return kernel.Event{ID: id, Type: kernel.TypeRefused, Name: string(reason), Value: value}
+}
+
+// checkExecute refuses what no execution can be.
+func checkExecute(req kernel.Request) error {
+	switch {
+	case req.ID == "":
+		return errors.New("an execute needs an id")
+	case req.TimeoutMS < 0:
+		return fmt.Errorf("the timeout is %d ms", req.TimeoutMS)
+	case req.Limits != nil && min(req.Limits.OutputBytes, req.Limits.DiskBytes) < 0:
+		return fmt.Errorf("a limit is %d bytes", min(req.Limits.OutputBytes, req.Limits.DiskBytes))
+	}
+	return checkEnv(req.Env)
 }
 
 // checkEnv refuses variables that no process can have.

@@ -29,9 +29,10 @@ const sampleEvery = 100 * time.Millisecond
 
 // Config is what a Supervisor is made of.
 type Config struct {
-	Adapter  Adapter
-	Language string        // the normalised name that hello tells
-	Meter    func() Sample // reads what the container uses; nil: not known
+	Adapter   Adapter
+	Language  string        // the normalised name that hello tells
+	Meter     func() Sample // reads what the container uses; nil: not known
+	Workspace Workspace     // that disk limits are about; nil: none is held
 }
 
 // Supervisor serves one kernel to whoever is attached. Run boots the kernel and runs executions; Serve and ServeConn
@@ -40,6 +41,7 @@ type Supervisor struct {
 	adapter  Adapter
 	language string
 	meter    func() Sample
+	disk     *diskWatch // Run's alone
 	boot     string
 	booted   chan struct{} // closed when the kernel has booted, or died trying
 	wake     chan struct{} // the queue has grown; capacity 1
@@ -66,7 +68,7 @@ func New(cfg Config) *Supervisor {
 		meter = func() Sample { return Sample{} }
 	}
 	s := &Supervisor{
-		adapter: cfg.Adapter, language: cfg.Language, meter: meter,
+		adapter: cfg.Adapter, language: cfg.Language, meter: meter, disk: newDiskWatch(cfg.Workspace),
 		boot: rand.Text(), booted: make(chan struct{}), wake: make(chan struct{}, 1),
 		journal: newJournal(JournalSize), attached: make(chan struct{}),
 	}
