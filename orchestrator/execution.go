@@ -106,7 +106,9 @@ func (e *Execution) next(ctx context.Context) (Event, error) {
 		if len(e.queue) > 0 {
 			ev := e.queue[0]
 			e.queue[0] = Event{} // let go of its text
-			e.queue = e.queue[1:]
+			if e.queue = e.queue[1:]; len(e.queue) == 0 {
+				e.queue = nil // the execution may be remembered for long
+			}
 			ackNow := e.taken(ev)
 			e.mu.Unlock()
 			if ackNow && e.ack != nil {
