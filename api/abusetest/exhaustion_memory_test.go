@@ -36,6 +36,7 @@ func TestMemory(t *testing.T) {
 		require.Equal(t, "OutOfMemoryError", got.errName)
 		requireLost(t, a, got)
 		require.EqualValues(t, 1, stop().oomKills)
+		require.EqualValues(t, 1, got.usage.OOMKills)
 	})
 	t.Run("A6 a child that is killed for its memory takes nobody with it", func(t *testing.T) {
 		a := newArena(t, s)
@@ -46,6 +47,7 @@ func TestMemory(t *testing.T) {
 		a.requireKept(t)
 		require.Equal(t, kernel.pid, a.box.kernel(t).pid)
 		require.EqualValues(t, 1, a.oomKills(t))
+		require.EqualValues(t, 1, got.usage.OOMKills)
 	})
 	t.Run("A20 what the host's kernel keeps for a context is charged to it", func(t *testing.T) {
 		a := newArena(t, s)

@@ -70,8 +70,9 @@ func TestStubborn(t *testing.T) {
 		t.Run(name+" is killed after an interrupt, which is said", func(t *testing.T) {
 			a := newArena(t, s)
 			defer a.watch(t)()
+			before := a.box.processorTime(t)
 			st := a.begin(t, a.attacked, stubborn[name])
-			st.started(t)
+			require.Eventually(t, func() bool { return a.box.processorTime(t)-before > 300*time.Millisecond }, patience, probeEvery, "in the loop")
 			a.interrupt(t, a.attacked)
 			got := st.wait(t)
 			a.settle(t, got)

@@ -37,6 +37,7 @@ type outcome struct {
 	count          int // of the kernel's executions; 0 until it said that the code has started
 	ending, state  string
 	generation     int
+	usage          wire.Usage
 	gaps           int   // how often output is missing
 	missing        int64 // how many bytes of it
 	ends           int   // how many last lines came: one, or the stream was cut or goes on
@@ -139,6 +140,9 @@ func (o *outcome) add(line wire.Line) {
 	case wire.EndOfExecution:
 		o.ends++
 		o.ending, o.state, o.generation = line.Ending, line.State, line.Generation
+		if line.Usage != nil {
+			o.usage = *line.Usage
+		}
 	}
 }
 
