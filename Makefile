@@ -55,7 +55,7 @@ soak: images ## Keep a server under load and faults for half an hour and look fo
 	$(GO) test -tags integration -count=1 -v -timeout 0 -run '^TestSoak' ./api/abusetest -soak '$(SOAK)'
 
 bench: images ## Measure against real Docker
-	$(GO) test -tags integration -run '^$$' -bench . -p 1 $(ENGINE_TESTS)
+	$(GO) test -tags integration -run '^$$' -bench . -p 1 -timeout 30m $(ENGINE_TESTS)
 
 images: build ## Build the images of all languages (250 MB to download and two minutes the first time)
 	@bin/cubby images build
