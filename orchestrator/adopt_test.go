@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -230,6 +231,25 @@ func TestUnknownContainers(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, list)
 	})
+}
+
+func TestAForeignContainerUnderOurNameIsNoHeir(t *testing.T) {
+	h := newHouse(t)
+	id := h.create()
+	h.run(id, "set x 1")
+	ours, err := h.engine.List(t.Context())
+	require.NoError(t, err)
+	h.close()
+	require.NoError(t, h.engine.Remove(t.Context(), ours[0].ID))
+	foreign, err := h.engine.Start(t.Context(), orchestrator.ContainerSpec{Name: ours[0].Name})
+	require.NoError(t, err)
+	h.open(orchestrator.Config{})
+	require.Equal(t, orchestrator.StateLost, h.get(id).State)
+	require.Equal(t, told{"", kernel.EndingLost, kernel.StateLost}, h.run(id, "get x"))
+	require.Equal(t, fine("hi\n"), h.run(id, "print hi"))
+	left, err := h.engine.List(t.Context())
+	require.NoError(t, err)
+	require.True(t, slices.ContainsFunc(left, func(c orchestrator.Container) bool { return c.ID == foreign }), "it was removed")
 }
 
 func TestAdoptNeedsTheEngine(t *testing.T) {

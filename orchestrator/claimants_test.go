@@ -71,6 +71,15 @@ func TestTwoClaimants(t *testing.T) {
 			require.Eventually(t, func() bool { return len(h.containers()) == 1 }, soon, time.Millisecond)
 		})
 	}
+	t.Run("of one generation that of the record wins, though it is younger", func(t *testing.T) {
+		h := newHouse(t)
+		id := h.create()
+		h.run(id, "set x mine")
+		h.rival(id, 1, "set x rival")
+		h.crash(func(r *store.Context) { r.Container = store.Container{Name: "rival"} })
+		require.Equal(t, fine("=rival"), h.run(id, "get x"))
+		require.Eventually(t, func() bool { return len(h.containers()) == 1 }, soon, time.Millisecond)
+	})
 	t.Run("a generation that was declared lost stays lost", func(t *testing.T) {
 		h := newHouse(t)
 		id := h.create()

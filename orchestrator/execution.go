@@ -162,6 +162,13 @@ func (e *Execution) Ended() bool {
 	return e.ended
 }
 
+// reads reports whether somebody still reads it and has not come to the end.
+func (e *Execution) reads() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return !e.ended && !e.replaced
+}
+
 // seen returns the sequence number of the newest event delivered, how many bytes of output and results were, and whether
 // that counts from the execution's beginning.
 func (e *Execution) seen() (seq uint64, delivered int64, whole bool) {

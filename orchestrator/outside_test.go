@@ -126,7 +126,10 @@ func TestEngineRestart(t *testing.T) {
 			h := newHouse(t)
 			id := h.create()
 			h.run(id, "set x 1")
-			h.engine.Hook(enginetest.Hooks{Attach: func() error { return orchestrator.ErrEngine }})
+			h.engine.Hook(enginetest.Hooks{
+				Attach: func() error { return orchestrator.ErrEngine },
+				Start:  func() error { t.Error("a new container, though nothing is known of the old one"); return nil },
+			})
 			h.engine.GoDown()
 			h.engine.ComeUp(true)
 			time.Sleep(time.Minute)

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,7 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"cubby/orchestrator"
-	"cubby/orchestrator/enginetest"
 	"cubby/orchestrator/kernel"
 )
 
@@ -181,56 +179,4 @@ func (h *house) everythingAtOnce() {
 	}
 	require.Eventually(h.t, func() bool { return len(h.containers()) == 0 }, soon, time.Millisecond)
 	h.requireNothing()
-}
-
-func TestDefaultContextThatIsRemovedMeanwhileHasASuccessor(t *testing.T) {
-	h := newHouse(t)
-	var removed atomic.Bool
-	h.engine.Hook(enginetest.Hooks{Setup: func() error {
-		if removed.CompareAndSwap(false, true) {
-			go func() { // while the request that has it made waits
-				for {
-					list, err := h.List(context.Background())
-					if err == nil && len(list) > 0 {
-						_ = h.Remove(context.Background(), list[0].ID)
-						return
-					}
-				}
-			}()
-		}
-		return nil
-	}})
-	for range 50 {
-		removed.Store(false)
-		e, err := h.Execute(t.Context(), orchestrator.ExecuteRequest{Code: "print hi"})
-		if !errors.Is(err, orchestrator.ErrNotFound) { // it may happen twice in a row
-			require.NoError(t, err)
-			require.Contains(t, []kernel.Ending{kernel.EndingOK, kernel.EndingRemoved}, h.listen(e).ending)
-		}
-	}
-}
-
-// The decision to reap and a request's arrival are one after the other: who is inside is not thrown out.
-func TestReapingSparesWhoArrivesInThatInstant(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
-		h.close()
-		h.open(orchestrator.Config{IdleTimeout: time.Second, MaxContexts: 200})
-		var clients sync.WaitGroup
-		for range 100 {
-			id := h.create()
-			clients.Go(func() {
-				time.Sleep(5 * time.Second) // the reaper's next look
-				loiter(20)
-				e, err := h.Execute(t.Context(), orchestrator.ExecuteRequest{Context: id, Code: "print hi"})
-				if errors.Is(err, orchestrator.ErrNotFound) {
-					return
-				}
-				if got := h.listen(e); err != nil || got != fine("hi\n") {
-					t.Errorf("%+v, %v", got, err)
-				}
-			})
-		}
-		clients.Wait()
-	})
 }

@@ -44,6 +44,15 @@ func TestSlowReaderIsToldTheTruth(t *testing.T) {
 		require.Equal(t, fine("hi\n"), h.run(id, "print hi"))
 		require.Equal(t, kernel.EndingCrashed, requireCounted(t, flood, h.rest(slow)).Ending)
 	})
+	t.Run("of the kernel whose death fails the context", func(t *testing.T) {
+		h := newHouse(t)
+		id := h.create()
+		h.run(id, "die")
+		h.run(id, "die")
+		slow := h.start(id, fmt.Sprintf("flood %d\ndie", flood))
+		h.eventually(id, orchestrator.StateFailed)
+		require.Equal(t, kernel.EndingCrashed, requireCounted(t, flood, h.rest(slow)).Ending)
+	})
 	t.Run("of an execution that had ended before the restart", func(t *testing.T) {
 		h := newHouse(t)
 		id := h.create()
@@ -129,4 +138,17 @@ func TestWhoIsHandedADoneIsTold(t *testing.T) {
 		require.Equal(t, kernel.EndingLost, h.run(id, "print never").ending)
 		require.Equal(t, fine("hi\n"), h.run(id, "print hi"))
 	})
+}
+
+func TestReadersThatTakeOverMissNothing(t *testing.T) {
+	h := newHouse(t)
+	id := h.create()
+	e := h.start(id, fmt.Sprintf("flood %d", flood))
+	var events []orchestrator.Event
+	for range 40 {
+		events = append(events, h.take(e, 5)...)
+		e = h.follow(id, e.ID, events[len(events)-1].Seq)
+	}
+	events = append(events, h.rest(e)...)
+	require.Equal(t, kernel.EndingOK, requireCounted(t, flood, events).Ending)
 }
