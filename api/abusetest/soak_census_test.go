@@ -46,7 +46,7 @@ var slacks = map[figure]slack{
 	supervisorFDs: {},
 	supervisorRSS: {number: veterans * 4 << 10, part: 0.1},
 	kernelRSS:     {number: veterans * 8 << 10, part: 0.1},
-	dockerdFDs:    {number: 6}, // the other ends of those connections
+	dockerdFDs:    {number: 6},                   // the other ends of those connections
 	dockerdRSS:    {number: 64 << 10, part: 0.1}, // it remembers ended execs for minutes, and what it frees comes back late
 	mounts:        {},
 }
