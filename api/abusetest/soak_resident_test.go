@@ -54,7 +54,10 @@ func (r *resident) live(ctx context.Context, enough int) {
 		if r.s.tally.violation() {
 			return
 		}
-		r.id = ""
+		if r.id != "" {
+			r.id = ""
+			r.s.tally.count(&r.s.tally.orphans)
+		}
 	}
 }
 

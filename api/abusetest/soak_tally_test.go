@@ -25,7 +25,7 @@ type tally struct {
 	toldLosses int
 	repeated   int // of them, those that the next server told once more
 	unexpected int // losses that no fault explains
-	orphans    int // contexts that may be there without anybody knowing them, since the server's death cut off an answer
+	orphans    int // contexts that may be there without anybody knowing them: the server's death cut off an answer, or they were given up
 	violations int
 }
 
