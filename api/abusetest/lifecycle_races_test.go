@@ -169,6 +169,24 @@ func TestB27CancelRaces(t *testing.T) {
 			require.Equal(t, "False", a.run(t, a.attacked, "ran").text, "what was cancelled before its turn does not run")
 		}
 	})
+	t.Run("another by its id", func(t *testing.T) {
+		over := a.begin(t, a.attacked, "1")
+		require.Equal(t, "ok", over.wait(t).ending)
+		for range 20 {
+			running := a.begin(t, a.attacked, "import time; time.sleep(0.02); ran = False\n'whole'")
+			waiting := a.begin(t, a.attacked, "ran = True")
+			last := a.begin(t, a.attacked, "'last'")
+			for _, id := range []string{over.executionID, waiting.executionID, waiting.executionID} {
+				require.NoError(t, a.client.InterruptExecution(t.Context(), a.attacked, id))
+			}
+			require.Error(t, a.client.InterruptExecution(t.Context(), a.neighbour, running.executionID), "it is no execution of that context")
+			require.Equal(t, "whole", running.wait(t).text)
+			require.Contains(t, []string{"interrupted", "ok"}, waiting.wait(t).ending)
+			require.Equal(t, "last", last.wait(t).text)
+			require.Equal(t, strconv.FormatBool(waiting.got.ending == "ok"), strings.ToLower(a.run(t, a.attacked, "ran").text))
+			endings[waiting.got.ending]++
+		}
+	})
 	t.Run("all that wait", func(t *testing.T) {
 		for range 10 {
 			var all []*stream
