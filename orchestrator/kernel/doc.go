@@ -54,24 +54,26 @@
 // Text holds at most MaxText bytes, cut between characters; bytes that are no UTF-8 become U+FFFD. The order within a
 // stream is exact, and a result, error or done never overtakes output that was written before it. A result too large
 // for a frame is replaced by a text/plain note with its type and size, and so is one of more than 64 MIME types or with
-// one longer than 256 bytes.
+// one longer than 256 bytes. An error too large for a frame loses its middle, and says so where that was.
 //
 // An execute may set limits: {"output_bytes":…,"disk_bytes":…}. One that writes more output and results than output_bytes
 // is ended as output_limit; one during which the workspace grows beyond disk_bytes as disk_full. Both take the way of an
-// interrupt. What was written until then is delivered.
+// interrupt, and so may come too late for one that ends by itself. What was written until then is delivered. The
+// workspace is looked at ten times a second; code that makes room in one that is too large already is not ended.
 //
 // An interrupt takes a queued execution out, or interrupts the running one: SIGINT to the kernel's process group; a
 // kernel that has not ended the execution after Grace is killed with everything else of the user. A timeout does the
 // same when it expires; its clock starts with started, or 2 s after the kernel was given the execution if that has not
-// come. The done says which it was, and whether state is preserved or lost. An interrupt of an
-// execution that is over does nothing.
+// come. The done says which it was, and whether state is preserved or lost; where several come together, the first is
+// told. An interrupt of an execution that is over does nothing.
 //
 //	{"op":"interrupt","id":"01J…"}
 //
 // # The death of a kernel
 //
-// A kernel that dies ends the running execution (ending oom, crashed, or the timeout or interrupt that had it killed)
-// and the queued ones with the same ending, unrun; then comes an event for the connection. The journal stays readable.
+// A kernel that dies ends the running execution (ending oom, crashed, or that of what it was interrupted for, if it died
+// of that) and the queued ones with the same ending, unrun; then comes an event for the connection. The journal stays
+// readable.
 //
 //	{"type":"exited","ending":"crashed","value":"signal: segmentation fault","executions":[…]}
 //

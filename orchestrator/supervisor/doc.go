@@ -39,8 +39,9 @@
 //
 //	{"type":"dying","value":"no file descriptor is left"}
 //
-// In a result the type and main come before the data: a frame longer than kernel.MaxFrame is not read whole, and its
-// beginning has to say what is to be told instead. A result has at most 64 MIME types of at most 256 bytes each. Frames that are no JSON cost the kernel its life; types that the
+// In a result the type and main come before the data, and in an error type and name before the texts: of a frame longer
+// than kernel.MaxFrame only the ends are kept, and its beginning has to say what is to be told instead. A result has at
+// most 64 MIME types of at most 256 bytes each. Frames that are no JSON cost the kernel its life; types that the
 // supervisor does not know are ignored, and so is what comes while no request is being answered, or for an execute before
 // its started: user code that shares the driver's process may have forged the end of an earlier one.
 //
@@ -49,7 +50,7 @@
 //
 // An interrupt is SIGINT to the process group, at most one for an execution and not before its started. The driver turns
 // it into the language's own interruption from its started to its done, and ignores it otherwise; the execution then ends
-// with an error and done, which the supervisor tells as a timeout or as interrupted. One that ends without an error has
+// with an error and done, which the supervisor tells as what the signal was for. One that ends without an error has
 // ended ok in spite of the signal, and an error that came before the signal stays an error. After an execution that was
 // sent a SIGINT, the supervisor pings and waits for the pong before the next execute, so that a late signal cannot hit
 // it.

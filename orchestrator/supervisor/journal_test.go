@@ -203,40 +203,41 @@ func heap() int64 {
 
 func TestJournalTakesLittleMemory(t *testing.T) {
 	for _, tt := range []struct {
-		name string
-		each func(j *journal, i int)
+		name  string
+		count int
+		each  func(j *journal, i int)
 	}{
-		{"one execution prints a byte very often", func(j *journal, i int) {
+		{"one execution prints a byte very often", 20_000, func(j *journal, i int) {
 			if i == 0 {
 				j.open("a")
 			}
 			j.append(text("a", 1))
 		}},
-		{"very many executions print a byte", func(j *journal, i int) {
+		{"very many executions print a byte", 8_000, func(j *journal, i int) {
 			id := fmt.Sprintf("%026d", i)
 			j.open(id)
 			j.append(lifecycle(id, kernel.TypeStarted))
 			j.append(text(id, 1))
 			j.append(lifecycle(id, kernel.TypeDone))
 		}},
-		{"very many executions fail at length", func(j *journal, i int) {
-			if i >= 1000 {
-				return
-			}
+		{"very many executions fail at length", 1_000, func(j *journal, i int) {
 			id := fmt.Sprint(i)
 			j.open(id)
-			j.append(kernel.Event{ID: id, Type: kernel.TypeError, Traceback: strings.Repeat("x", maxKeptError-100)})
+			j.append(kernel.Event{ID: id, Type: kernel.TypeError, Traceback: strings.Repeat("x", maxKeptError/8-100)})
 			j.append(lifecycle(id, kernel.TypeDone))
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := heap()
-			j := newJournal(JournalSize)
-			for i := range 120_000 {
+			const share = 8 // a journal of an eighth fills eight times as fast
+			j := newJournal(JournalSize / share)
+			j.dropped.limit = droppedMarks / share
+			for i := range tt.count {
 				tt.each(j, i)
 			}
-			t.Logf("%d bytes", heap()-before)
-			require.Less(t, heap()-before, int64(3*JournalSize))
+			taken := heap() - before
+			t.Logf("%d bytes", taken)
+			require.Less(t, taken, int64(3*JournalSize/share))
 			runtime.KeepAlive(j)
 		})
 	}
