@@ -38,6 +38,14 @@ type attempts struct {
 	away    bool      // the engine did not answer once
 }
 
+// refusedBy notes that a container takes no bridge, perhaps since an earlier attempt. An engine that restarts says nothing
+// of its containers.
+func (a *attempts) refusedBy(err error, since time.Time) {
+	if !errors.Is(err, ErrEngine) {
+		a.refused = cmp.Or(since, time.Now())
+	}
+}
+
 // fate says what has become of a container that has ended; nothing of one that is not there.
 func (a *attempts) fate(c Container) string {
 	if fate := c.fate(); a.away && fate != "" {
@@ -88,9 +96,7 @@ func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, tried *att
 	case !refused.IsZero() && time.Since(refused) > attachPatience:
 		lost = s.recreate(ctx, kernel.EndingLost, "its container ran, but its supervisor could not be reached")
 	default:
-		attaching, cancel := context.WithTimeout(ctx, attachTimeout)
-		conn, err := connect(attaching, s.m.Engine, container, s.handler(record.Container))
-		cancel()
+		conn, err := s.reattach(ctx, container, record.Container)
 		if err == nil {
 			s.takeOver(conn, record.Container)
 			return true
@@ -100,15 +106,20 @@ func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, tried *att
 			break
 		}
 		s.m.log.Debug("bridge refused", "context", record.ID, "error", err)
-		if !errors.Is(err, ErrEngine) { // an engine that restarts says nothing of the container
-			tried.refused = cmp.Or(refused, time.Now())
-		}
+		tried.refusedBy(err, refused)
 		return false
 	}
 	if lost != nil {
 		s.m.log.Error("lost container not handled", "context", record.ID, "error", lost)
 	}
 	return lost == nil
+}
+
+// reattach makes one attempt to connect to a container that runs.
+func (s *session) reattach(ctx context.Context, container string, c store.Container) (*kernel.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, attachTimeout)
+	defer cancel()
+	return connect(ctx, s.m.Engine, container, s.handler(c))
 }
 
 // takeOver uses a new connection to the same container, where executions may run that this server has not sent, and
