@@ -1,0 +1,127 @@
+package supervisor
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"cubby/orchestrator/kernel"
+)
+
+func TestDeath(t *testing.T) {
+	dies := func(exit Exit) func(k *scripted, _ Run, sink Sink) error {
+		return func(k *scripted, _ Run, sink Sink) error {
+			sink.Event(kernel.Event{Type: kernel.TypeStarted})
+			time.Sleep(time.Second)
+			k.die(exit)
+			return ErrExited
+		}
+	}
+	oomAtDeath := func(start time.Time) func() Sample {
+		return func() Sample {
+			if time.Since(start) >= time.Second {
+				return Sample{OOMKills: 1}
+			}
+			return Sample{}
+		}
+	}
+	cases := []struct {
+		name    string
+		execute func(k *scripted, _ Run, sink Sink) error
+		oom     bool // an OOM kill happens when the kernel dies
+		ending  kernel.Ending
+		value   string
+	}{
+		{"exit", dies(Exit{Value: "exit status 0"}), false, kernel.EndingCrashed, "exit status 0"},
+		{"crash", dies(Exit{Value: "signal: segmentation fault"}), false, kernel.EndingCrashed, "signal: segmentation fault"},
+		{"out of memory", dies(Exit{Value: "signal: killed", Process: "python3, pid 7", Killed: true}), true, kernel.EndingOOM, "out of memory: the kernel (python3, pid 7) was killed"},
+		{"killed by itself", dies(Exit{Value: "signal: killed", Killed: true}), false, kernel.EndingCrashed, "signal: killed"},
+		{"exit while a child runs out of memory", dies(Exit{Value: "exit status 0"}), true, kernel.EndingCrashed, "exit status 0"},
+		{"broken protocol", func(_ *scripted, _ Run, sink Sink) error {
+			sink.Event(kernel.Event{Type: kernel.TypeStarted})
+			time.Sleep(time.Second)
+			return errors.New("kernel sent no frame")
+		}, false, kernel.EndingCrashed, "kernel sent no frame"},
+	}
+	for _, tt := range cases {
+		t.Run(tt.name+" ends the running and the queued", func(t *testing.T) {
+			var meter func() Sample
+			cfg := Config{Meter: func() Sample { return meter() }}
+			k := &scripted{execute: tt.execute}
+			meter = func() Sample { return Sample{} }
+			onBench(t, k, cfg, func(t *testing.T, b *bench) {
+				c := b.claimed(t)
+				if tt.oom {
+					meter = oomAtDeath(time.Now())
+				}
+				c.execute("1", "")
+				c.execute("2", "")
+				done := c.ends("1", tt.ending, kernel.StateLost)
+				require.Equal(t, tt.value, done.Value)
+				done = c.ends("2", tt.ending, kernel.StateLost)
+				require.Equal(t, "not run: "+tt.value, done.Value)
+				exited := c.next()
+				require.Equal(t, []any{kernel.TypeExited, tt.ending, tt.value}, []any{exited.Type, exited.Ending, exited.Value})
+				require.Len(t, exited.Executions, 2)
+				for _, known := range exited.Executions {
+					require.Equal(t, tt.ending, known.Done.Ending, "each is told with its done")
+				}
+				require.Equal(t, tt.value, b.dial(t).hello.Exited)
+				require.Positive(t, k.kills, "what the kernel has left behind is killed")
+			})
+		})
+	}
+	for _, tt := range []struct {
+		name   string
+		exit   Exit
+		ending kernel.Ending
+		value  string
+	}{
+		{"by the signal", Exit{Value: "signal: interrupt", Cut: true}, kernel.EndingInterrupted, "died of the interrupt: signal: interrupt"},
+		{"for another reason", Exit{Value: "signal: segmentation fault"}, kernel.EndingCrashed, "signal: segmentation fault"},
+	} {
+		t.Run("after an interrupt, "+tt.name, func(t *testing.T) {
+			k := &scripted{execute: func(k *scripted, _ Run, sink Sink) error {
+				sink.Event(kernel.Event{Type: kernel.TypeStarted})
+				<-k.interrupted
+				k.die(tt.exit)
+				return ErrExited
+			}}
+			onBench(t, k, Config{}, func(t *testing.T, b *bench) {
+				c := b.claimed(t)
+				c.execute("1", "")
+				c.next()
+				c.send(kernel.Request{Op: kernel.OpInterrupt, ID: "1"})
+				require.Equal(t, tt.value, c.ends("1", tt.ending, kernel.StateLost).Value)
+			})
+		})
+	}
+	t.Run("by a SIGINT that nobody asked for is a crash", func(t *testing.T) {
+		onBench(t, &scripted{execute: dies(Exit{Value: "signal: interrupt", Cut: true})}, Config{}, func(t *testing.T, b *bench) {
+			c := b.claimed(t)
+			c.execute("1", "")
+			c.ends("1", kernel.EndingCrashed, kernel.StateLost)
+		})
+	})
+	t.Run("idle kernel that dies is told", func(t *testing.T) {
+		onBench(t, &scripted{}, Config{}, func(t *testing.T, b *bench) {
+			c := b.claimed(t)
+			b.kernel.die(Exit{Value: "exit status 3"})
+			require.Equal(t, kernel.TypeExited, c.next().Type)
+			c.execute("1", "")
+			require.Equal(t, []string{"1", string(kernel.RefusedDead)}, pair(c.next()))
+		})
+	})
+	t.Run("journal stays readable", func(t *testing.T) {
+		onBench(t, &scripted{execute: dies(Exit{Value: "exit status 0"})}, Config{}, func(t *testing.T, b *bench) {
+			c := b.claimed(t)
+			c.execute("1", "")
+			c.done()
+			c = b.dial(t)
+			c.send(kernel.Request{Op: kernel.OpResume, ID: "1", After: 1})
+			c.ends("1", kernel.EndingCrashed, kernel.StateLost)
+		})
+	})
+}
