@@ -86,6 +86,9 @@ func statusOf(status orchestrator.ExecutionStatus) wire.Execution {
 // events sends an execution's events and follows it to its end. Who leaves, or reads too slowly, interrupts nothing, and
 // can come back.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet { // a HEAD must not take the execution from its reader
+		return methodNotAllowed([]string{http.MethodGet})(w, r)
+	}
 	id, execution, err := pathIDs(r)
 	if err != nil {
 		return err

@@ -195,6 +195,12 @@ func TestAfter(t *testing.T) {
 	}
 }
 
+func TestAHeadTakesNothingOver(t *testing.T) {
+	res, _ := ask(t, "HEAD", serve(t, api.Config{Contexts: &contexts{t: t}})+eventsPath, "")
+	require.Equal(t, http.StatusMethodNotAllowed, res.StatusCode)
+	require.Equal(t, "GET", res.Header.Get("Allow"))
+}
+
 func TestIDsThatAreNone(t *testing.T) {
 	url := serve(t, api.Config{Contexts: &contexts{t: t}})
 	for _, path := range []string{"a%20b/executions/01J", "abc/executions/a%2fb", "abc/executions/" + strings.Repeat("a", 65)} {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,22 +34,27 @@ func (m *Manager) Adopt(ctx context.Context) error {
 	if aside := m.Store.SetAside(); aside != "" {
 		m.log.Warn("the store was unreadable and is rebuilt from the engine; nothing is removed", "set_aside", aside)
 	}
+	claims, silent := m.interview(ctx, containers)
 	a := &adoption{
-		m: m, claims: m.interview(ctx, containers), byName: map[string]Container{}, images: map[string]Image{},
-		rebuilt: m.Store.SetAside() != "",
+		m: m, claims: claims, containers: containers, images: map[string]Image{}, rebuilt: m.Store.SetAside() != "",
 	}
-	for _, c := range containers {
-		a.byName[c.Name] = c
-	}
-	known := map[string]bool{}
+	known, named := map[string]bool{}, map[string]bool{}
 	var group multierror.Group
 	for _, record := range records {
-		known[record.ID] = true
+		known[record.ID], named[a.container(record.Container).ID] = true, true
+		if record.Next != nil {
+			named[a.container(*record.Next).ID] = true
+		}
 		group.Go(func() error { return a.settle(ctx, record) })
 	}
-	for id := range a.claims {
+	for id, found := range a.claims {
 		if !known[id] {
-			group.Go(func() error { return a.adoptUnknown(ctx, id) })
+			group.Go(func() error { return a.adoptUnknown(ctx, id, found) })
+		}
+	}
+	for _, c := range silent {
+		if !named[c.ID] {
+			m.inBackground(func(ctx context.Context) { a.askAgain(ctx, c) })
 		}
 	}
 	err = group.Wait().ErrorOrNil()
@@ -58,13 +64,26 @@ func (m *Manager) Adopt(ctx context.Context) error {
 
 // adoption is what a server finds at its start.
 type adoption struct {
-	m       *Manager
-	byName  map[string]Container  // all of this instance
-	claims  map[string][]claimant // those that answer, by the context that they serve
-	rebuilt bool                  // the records are not those that the containers had: nothing is removed
+	m          *Manager
+	containers []Container           // all of this instance
+	claims     map[string][]claimant // those that answer, by the context that they serve
+	rebuilt    bool                  // the records are not those that the containers had: nothing is removed
 
+	late   sync.Mutex // one container that answers late is looked at after the other
 	mu     sync.Mutex
 	images map[string]Image // the current one of each language that has been asked for
+}
+
+// container finds a container that a record names: by the engine's id where that is known, since somebody else's can have
+// all our labels, the name among them. One that is not there is the zero Container.
+func (a *adoption) container(named store.Container) Container {
+	i := slices.IndexFunc(a.containers, func(c Container) bool {
+		return c.ID == named.ID || named.ID == "" && c.Name == named.Name
+	})
+	if i < 0 {
+		return Container{}
+	}
+	return a.containers[i]
 }
 
 // image returns the image of a container: with its tag where it is its language's current one.
@@ -106,7 +125,7 @@ func (a *adoption) settle(ctx context.Context, r store.Context) error {
 	}
 	a.dismissRivals(r, best, rest)
 	if r.Next != nil && (best == nil || best.Name != r.Next.Name) {
-		m.removeLater(a.byName[r.Next.Name].ID) // it was brought up for a restart that was not carried out
+		m.removeLater(a.container(*r.Next).ID) // it was brought up for a restart that was not carried out
 	}
 	s := newSession(m, r, StateStarting)
 	if err := s.lock(ctx); err != nil {
@@ -117,7 +136,7 @@ func (a *adoption) settle(ctx context.Context, r store.Context) error {
 	if best != nil {
 		return s.resume(*best, a.image(ctx, r.Language, best.Image))
 	}
-	c, there := a.byName[r.Container.Name]
+	c := a.container(r.Container)
 	switch {
 	case r.Failed != "":
 		m.removeLater(c.ID)
@@ -128,7 +147,7 @@ func (a *adoption) settle(ctx context.Context, r store.Context) error {
 		defer s.mu.Unlock()
 		s.setState(StateLost)
 		return nil
-	case there && !c.Finished && c.State != ContainerExited: // it did not answer yet, or is paused
+	case c.ID != "" && !c.Finished && c.State != ContainerExited: // it did not answer yet, or is paused
 		s.runsIn(c, a.image(ctx, r.Language, c.Image))
 		m.inBackground(func(ctx context.Context) { s.reach(ctx, nil) })
 		return nil
@@ -162,7 +181,7 @@ func (s *session) resume(c claimant, image Image) error {
 		} else if r.Container.Name != c.Name {
 			r.Container = store.Container{Name: c.Name} // whoever claimed it had a secret that this record has not
 		}
-		r.Next, r.Ready = nil, true
+		r.Container.ID, r.Next, r.Ready = c.ID, nil, true
 		if generation <= r.Generation {
 			return
 		}
@@ -216,8 +235,8 @@ func (s *session) adoptExecutions(hello kernel.Event) {
 }
 
 // adoptUnknown makes a record for a container that is claimed and ours, but that the store does not know.
-func (a *adoption) adoptUnknown(ctx context.Context, id string) error {
-	best, rest := choose(a.claims[id], store.Context{})
+func (a *adoption) adoptUnknown(ctx context.Context, id string, found []claimant) error {
+	best, rest := choose(found, store.Context{})
 	a.dismissRivals(store.Context{}, best, rest)
 	meta := best.conn.Hello().Meta
 	born, err := time.Parse(time.RFC3339Nano, meta["created_at"])

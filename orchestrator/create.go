@@ -95,7 +95,7 @@ func (m *Manager) establish(ctx context.Context, s *session, left <-chan struct{
 	if gone(left) {
 		return errAbandoned
 	}
-	if err := s.put(func(r *store.Context) { r.Ready = true }); err != nil {
+	if err := s.put(func(r *store.Context) { r.Ready, r.Container.ID = true, made.container }); err != nil {
 		return err
 	}
 	s.adoptUp(made)

@@ -87,6 +87,7 @@ func (s *session) recreate(ctx context.Context, ending kernel.Ending, why string
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 	defer cancel()
 	s.retire(ctx, ending, why)
+	next.ID = made.container
 	err = s.put(func(r *store.Context) {
 		r.Container, r.Next, r.Generation, r.Failed, r.Lost = next, nil, record.Generation+1, "", ""
 		r.Loss = lost(r.Loss)

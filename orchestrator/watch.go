@@ -95,6 +95,10 @@ func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, tried *att
 			s.takeOver(conn, record.Container)
 			return true
 		}
+		if foreign, ok := errors.AsType[*kernel.VersionError](err); ok { // it will not learn ours
+			lost = s.recreate(ctx, kernel.EndingLost, "its container is of another version of cubby: "+foreign.Error())
+			break
+		}
 		s.m.log.Debug("bridge refused", "context", record.ID, "error", err)
 		if !errors.Is(err, ErrEngine) { // an engine that restarts says nothing of the container
 			tried.refused = cmp.Or(refused, time.Now())

@@ -107,7 +107,7 @@ func handOver(t *testing.T, a *arena) {
 	require.Equal(t, numbers(150), got.stdout)
 	log, err := os.ReadFile(a.log)
 	require.NoError(t, err)
-	stopping, stopped := strings.LastIndex(string(log), "msg=stopping"), strings.LastIndex(string(log), "msg=\"stopped")
+	stopping, stopped := strings.LastIndex(string(log), "msg=\"stopping"), strings.LastIndex(string(log), "msg=\"stopped")
 	listening := strings.LastIndex(string(log), "msg=listening")
 	require.True(t, 0 < stopping && stopping < stopped && stopped < listening, "one serves after the other has stopped")
 	require.ElementsMatch(t, []string{a.attacked, a.neighbour}, a.ids(t))

@@ -25,6 +25,16 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("supervisor refused: %s: %s", e.Reason, e.Value)
 }
 
+// VersionError says that a supervisor is of another version of cubby.
+type VersionError struct {
+	Protocol int // that it speaks
+}
+
+// Error implements error.
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("the supervisor speaks protocol %d, this program protocol %d", e.Protocol, Protocol)
+}
+
 // Conn is a connection to one supervisor. Its methods may be called concurrently, but not from its handler, except
 // for Send.
 type Conn struct {
@@ -45,7 +55,8 @@ type Conn struct {
 
 // Open waits for the hello on stream and returns the connection, which owns the stream from then on. The handler is
 // called for every event of an execution, for resumed, for refusals that name one, and for exited; one at a time, in the
-// order of arrival. It must not block: nothing else is read meanwhile. Open starts two goroutines; Close ends them.
+// order of arrival. It must not block: nothing else is read meanwhile. For a supervisor of another version the error is a
+// *VersionError. Open starts two goroutines; Close ends them.
 func Open(ctx context.Context, stream io.ReadWriteCloser, handler func(Event)) (*Conn, error) {
 	c := &Conn{
 		stream: stream, handler: handler,
@@ -62,8 +73,7 @@ func Open(ctx context.Context, stream io.ReadWriteCloser, handler func(Event)) (
 	case c.hello.Type != TypeHello:
 		err = fmt.Errorf("first frame is %q", c.hello.Type)
 	case c.hello.Protocol != Protocol:
-		err = fmt.Errorf("supervisor speaks protocol %d, this program %d: rebuild the images (cubby images build)",
-			c.hello.Protocol, Protocol)
+		err = fmt.Errorf("%w: rebuild the images (cubby images build)", &VersionError{Protocol: c.hello.Protocol})
 	}
 	if err != nil {
 		c.close(err)

@@ -46,10 +46,9 @@ func (p *peer) hear() kernel.Request {
 
 func TestOpenRefusesWhatIsNoSupervisor(t *testing.T) {
 	for name, first := range map[string]string{
-		"nothing":        "",
-		"no JSON":        "OCI runtime exec failed\n",
-		"another frame":  `{"type":"pong"}` + "\n",
-		"newer protocol": `{"type":"hello","protocol":99}` + "\n",
+		"nothing":       "",
+		"no JSON":       "OCI runtime exec failed\n",
+		"another frame": `{"type":"pong"}` + "\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			ours, theirs := net.Pipe()
@@ -58,6 +57,15 @@ func TestOpenRefusesWhatIsNoSupervisor(t *testing.T) {
 			require.Error(t, err)
 		})
 	}
+	t.Run("F8 a supervisor of another version", func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		go func() { _, _ = io.WriteString(theirs, `{"type":"hello","protocol":99}`+"\n"); _ = theirs.Close() }()
+		_, err := kernel.Open(t.Context(), ours, func(kernel.Event) {})
+		version, ok := errors.AsType[*kernel.VersionError](err)
+		require.True(t, ok, "%v", err)
+		require.Equal(t, 99, version.Protocol)
+		require.ErrorContains(t, err, "cubby images build")
+	})
 	t.Run("silence until the context ends", func(t *testing.T) {
 		ours, _ := net.Pipe()
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)

@@ -73,6 +73,7 @@ type Ending struct {
 // Container is a container that is about to be, or was, created.
 type Container struct {
 	Name  string
+	ID    string // the engine's; empty until the container has been taken into use
 	Token string // proves a claim to be ours
 }
 
@@ -216,13 +217,10 @@ func prepare(db *bbolt.DB) error {
 		}
 		meta := tx.Bucket(bucketMeta)
 		written := meta.Get(keySchema)
-		if written == nil {
-			return meta.Put(keySchema, []byte{schema})
-		}
-		if len(written) != 1 || written[0] > schema {
+		if len(written) > 1 || len(written) == 1 && written[0] > schema {
 			return fmt.Errorf("%w: schema %v, this program knows %d", ErrNewer, written, schema)
 		}
-		return nil
+		return meta.Put(keySchema, []byte{schema}) // what an older program must not touch from now on
 	})
 	if err != nil {
 		return err

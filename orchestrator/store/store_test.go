@@ -72,6 +72,24 @@ func TestF8OpenRefusesANewerSchema(t *testing.T) {
 	require.FileExists(t, filepath.Join(dir, "state.db"), "a newer store is left alone")
 }
 
+func TestF8OpenClaimsAnOlderSchema(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, mustOpenAndClose(dir))
+	schema := func(change func(meta *bbolt.Bucket) error) (found []byte) {
+		db, err := bbolt.Open(filepath.Join(dir, "state.db"), 0o600, nil)
+		require.NoError(t, err)
+		defer db.Close()
+		require.NoError(t, db.Update(func(tx *bbolt.Tx) error {
+			found = bytes.Clone(tx.Bucket([]byte("meta")).Get([]byte("schema")))
+			return change(tx.Bucket([]byte("meta")))
+		}))
+		return found
+	}
+	current := schema(func(meta *bbolt.Bucket) error { return meta.Put([]byte("schema"), []byte{0}) })
+	require.NoError(t, mustOpenAndClose(dir))
+	require.Equal(t, current, schema(func(*bbolt.Bucket) error { return nil }), "an older program would take it for its own")
+}
+
 func mustOpenAndClose(dir string) error {
 	s, err := store.Open(dir)
 	if err != nil {
