@@ -88,27 +88,34 @@ func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, tried *att
 	case !refused.IsZero() && time.Since(refused) > attachPatience:
 		lost = s.recreate(ctx, kernel.EndingLost, "its container ran, but its supervisor could not be reached")
 	default:
-		attaching, cancel := context.WithTimeout(ctx, attachTimeout)
-		conn, err := connect(attaching, s.m.Engine, container, s.handler(record.Container))
-		cancel()
-		if err == nil {
-			s.takeOver(conn, record.Container)
-			return true
+		if over, lost = s.rebridge(ctx, container, record, tried, refused); lost == nil {
+			return over
 		}
-		if foreign, ok := errors.AsType[*kernel.VersionError](err); ok { // it will not learn ours
-			lost = s.recreate(ctx, kernel.EndingLost, "its container is of another version of cubby: "+foreign.Error())
-			break
-		}
-		s.m.log.Debug("bridge refused", "context", record.ID, "error", err)
-		if !errors.Is(err, ErrEngine) { // an engine that restarts says nothing of the container
-			tried.refused = cmp.Or(refused, time.Now())
-		}
-		return false
 	}
 	if lost != nil {
 		s.m.log.Error("lost container not handled", "context", record.ID, "error", lost)
 	}
 	return lost == nil
+}
+
+// rebridge makes one attempt to connect to a container that runs. refused is since when it takes no bridge. One of another
+// version is replaced. The caller holds the lifecycle lock.
+func (s *session) rebridge(ctx context.Context, container string, record store.Context, tried *attempts, refused time.Time) (over bool, err error) {
+	attaching, cancel := context.WithTimeout(ctx, attachTimeout)
+	defer cancel()
+	conn, err := connect(attaching, s.m.Engine, container, s.handler(record.Container))
+	if err == nil {
+		s.takeOver(conn, record.Container)
+		return true, nil
+	}
+	if foreign, ok := errors.AsType[*kernel.VersionError](err); ok { // it will not learn ours
+		return true, s.recreate(ctx, kernel.EndingLost, "its container is of another version of cubby: "+foreign.Error())
+	}
+	s.m.log.Debug("bridge refused", "context", record.ID, "error", err)
+	if !errors.Is(err, ErrEngine) { // an engine that restarts says nothing of the container
+		tried.refused = cmp.Or(refused, time.Now())
+	}
+	return false, nil
 }
 
 // takeOver uses a new connection to the same container, where executions may run that this server has not sent, and
