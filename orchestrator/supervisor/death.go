@@ -23,6 +23,11 @@ type death struct {
 // bury makes sure that nothing of the user is left, and ends the running execution and the queued ones with the
 // kernel. After a stop it ends none: whoever stopped the container writes their dones.
 func (s *Supervisor) bury(ctx context.Context, d death) {
+	s.burying.Lock()
+	defer s.burying.Unlock()
+	if s.isDead() {
+		return
+	}
 	ending, value := s.inquest(ctx, d)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -47,6 +47,7 @@ type Supervisor struct {
 	wake     chan struct{} // the queue has grown; capacity 1
 
 	claiming sync.Mutex // held during a claim
+	burying  sync.Mutex // held during a burial: who has the kernel killed for a reason tells that, not that it was killed
 
 	mu       sync.Mutex // guards all below; never held across I/O
 	version  string
