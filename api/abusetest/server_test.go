@@ -71,6 +71,20 @@ func freeAddress(t *testing.T) string {
 // start starts the server, on the same state directory and port every time, and waits until it answers.
 func (s *server) start(t *testing.T) {
 	t.Helper()
+	s.launch(t)
+	for deadline := time.Now().Add(patience); s.client.Health(t.Context()) != nil; time.Sleep(10 * time.Millisecond) {
+		select {
+		case <-s.ended:
+			require.FailNow(t, "the server ended before it answered; its log says why")
+		default:
+			require.True(t, time.Now().Before(deadline), "the server does not answer")
+		}
+	}
+}
+
+// launch starts the server's process.
+func (s *server) launch(t *testing.T) {
+	t.Helper()
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	require.NoError(t, err)
 	defer log.Close()
@@ -80,15 +94,8 @@ func (s *server) start(t *testing.T) {
 	require.NoError(t, s.cmd.Start())
 	ended := make(chan struct{})
 	s.ended = ended
-	go func() { defer close(ended); _ = s.cmd.Wait() }()
-	for deadline := time.Now().Add(patience); s.client.Health(t.Context()) != nil; time.Sleep(10 * time.Millisecond) {
-		select {
-		case <-ended:
-			require.FailNow(t, "the server ended before it answered; its log says why")
-		default:
-			require.True(t, time.Now().Before(deadline), "the server does not answer")
-		}
-	}
+	cmd := s.cmd
+	go func() { defer close(ended); _ = cmd.Wait() }()
 }
 
 // pid is that of the server's process.
