@@ -48,7 +48,7 @@ func (c *chaos) storm(t *testing.T, within time.Duration, acts []*act, do func(c
 			a.done = do(ctx, a) == nil
 		})
 	}
-	c.fault(t, 2*within)
+	c.fault(t, 3*within)
 	acting.Wait()
 	c.start(t)
 	c.told = map[string]int{}

@@ -20,6 +20,7 @@ import (
 // TestShutdown: a server that is told to stop takes nothing new, lets short executions end, and leaves long ones and
 // every context to its successor.
 func TestShutdown(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := startServer(t)
 	t.Run("F6 SIGTERM while code runs", func(t *testing.T) { drain(t, newArena(t, s)) })
 	t.Run("F6 a second SIGTERM", func(t *testing.T) { stopAtOnce(t, newArena(t, s)) })

@@ -32,6 +32,7 @@ type server struct {
 	address string
 	state   string   // its state directory
 	args    []string // beyond the address and the state directory
+	env     []string // beyond this process's
 	log     string   // the file that all its processes write to
 	told    bool     // the evidence of a failure has been shown
 
@@ -90,6 +91,7 @@ func (s *server) launch(t *testing.T) {
 	defer log.Close()
 	s.cmd = exec.Command(s.program, append([]string{"serve", "--listen", s.address, "--state-dir", s.state}, s.args...)...) //nolint:noctx // ended by kill or terminate
 	s.cmd.Env = append(foreignEnvironment(), "XDG_CONFIG_HOME="+s.state)
+	s.cmd.Env = append(s.cmd.Env, s.env...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	require.NoError(t, s.cmd.Start())
 	ended := make(chan struct{})
