@@ -31,6 +31,8 @@ type OnceRequest struct {
 	Limits  Limits
 	Network Network
 	UIDs    UIDRange
+
+	MaxOutput int64 // bytes of output and results, after which it ends as output_limit; 0: no bound
 }
 
 // RunOnce runs code in a container of its own, with a workspace of its own, and removes both. It needs no store: the
@@ -73,6 +75,7 @@ func RunOnce(ctx context.Context, engine Engine, req OnceRequest, emit func(Even
 	}
 	err = conn.Send(kernel.Request{
 		Op: kernel.OpExecute, ID: id, Code: req.Code, Env: req.Env, TimeoutMS: req.Timeout.Milliseconds(),
+		Limits: &kernel.Limits{OutputBytes: req.MaxOutput},
 	})
 	if err != nil {
 		return err

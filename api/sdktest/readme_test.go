@@ -29,7 +29,7 @@ const debugAddress = "127.0.0.1:49999"
 // port is taken, another one is put in its place.
 func TestReadme(t *testing.T) {
 	examples := readExamples(t)
-	require.Len(t, examples, 5, "curl, JavaScript, Python, and the CLI with and without a server")
+	require.Len(t, examples, 6, "curl twice, JavaScript, Python, and the CLI with and without a server")
 	dir, interpreter := javaScript(t), python(t)
 	address := freeAddress(t, debugAddress)
 	s := startServer(t, address)

@@ -120,7 +120,7 @@ func TestConfigFaults(t *testing.T) {
 		},
 		"less than nothing": {
 			env:  map[string]string{"CUBBY_MAX_OUTPUT_BYTES": "-1", "CUBBY_WORKSPACE_BYTES": "-1GiB"},
-			want: []string{`CUBBY_MAX_OUTPUT_BYTES: "-1" is no size`, `CUBBY_WORKSPACE_BYTES: "-1GiB" is no size`},
+			want: []string{"CUBBY_MAX_OUTPUT_BYTES:", `"-1" is no size`, "CUBBY_WORKSPACE_BYTES:", `"-1GiB" is no size`},
 		},
 		"weak key":   {env: map[string]string{"CUBBY_API_KEY": "secret"}, want: []string{"api-key: 6 characters"}},
 		"tiny limit": {flags: []string{"--memory=1m", "--pids=1", "--cpus=0"}, want: []string{"memory: 1MiB", "pids: 1 ", "cpus: 0 "}},

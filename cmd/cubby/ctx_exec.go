@@ -14,7 +14,6 @@ import (
 
 func (a *app) ctxExec() *cobra.Command {
 	var s source
-	var most byteSize
 	var detach bool
 	cmd := &cobra.Command{
 		Use:   "exec ID (-c CODE | FILE | -)",
@@ -37,7 +36,7 @@ Exit codes: 0; 1 where the code failed; 125 where cubby, the server or the conne
 				return err
 			}
 			request := wire.Execute{
-				Code: code, ContextID: args[0], EnvVars: env, TimeoutMS: s.timeout.Milliseconds(), MaxOutputBytes: int64(most),
+				Code: code, ContextID: args[0], EnvVars: env, TimeoutMS: s.timeout.Milliseconds(), MaxOutputBytes: int64(s.maxOutput),
 			}
 			if detach {
 				return a.detach(cmd.Context(), request)
@@ -46,7 +45,6 @@ Exit codes: 0; 1 where the code failed; 125 where cubby, the server or the conne
 		},
 	}
 	s.flags(cmd)
-	cmd.Flags().Var(&most, "max-output", "end the code when it has written more (default: the server's bound)")
 	cmd.Flags().BoolVarP(&detach, "detach", "d", false, "print the execution's id and leave it alone")
 	return cmd
 }

@@ -69,7 +69,8 @@ func (a *app) runOnce(ctx context.Context, code string, env map[string]string, o
 	c := a.console(o.raw)
 	err = orchestrator.RunOnce(ctx, engine, orchestrator.OnceRequest{
 		Image: image, Code: code, Cwd: o.cwd, Env: env, Timeout: o.timeout,
-		Limits: a.config.Limits(), Network: orchestrator.Network(a.config.Network),
+		MaxOutput: int64(o.maxOutput),
+		Limits:    a.config.Limits(), Network: orchestrator.Network(a.config.Network),
 		UIDs: uidsOf(info),
 	}, c.show)
 	if err != nil {

@@ -141,7 +141,7 @@ func (a *app) runServer(ctx context.Context, listener net.Listener, served *api.
 	closed := server.Close()
 	serving.Wait()
 	served.Close()
-	log.Info("stopped; what runs on is the next server's")
+	log.Info("stopped")
 	return errors.Join(failure, stopped, closed)
 }
 
@@ -151,7 +151,7 @@ func (a *app) runServer(ctx context.Context, listener net.Listener, served *api.
 func (a *app) shutdown(ctx context.Context, served *api.Server, server *http.Server, m *orchestrator.Manager) error {
 	ctx, cancel := context.WithTimeout(ctx, removalGrace)
 	defer cancel()
-	grace := shutdownGrace
+	grace := a.shutdownGrace
 	if a.config.RemoveOnExit {
 		grace = removalGrace
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,6 +64,59 @@ func TestServe(t *testing.T) {
 		require.Equal(t, id+"\n", c.ok("ctx", "ls", "-q"))
 		require.Equal(t, "41\n", c.ok("ctx", "exec", id, "-c", "get x"))
 		require.Equal(t, exitOK, second.stop(), second.log.String())
+	})
+	t.Run("executions are followed over the server's end and the next one's start", func(t *testing.T) {
+		c := newCLI(t)
+		first := c.serve()
+		c.variables["CUBBY_URL"] = first.url
+		id := strings.TrimSpace(c.ok("ctx", "create"))
+		execution := strings.TrimSpace(c.ok("ctx", "exec", "-d", id, "-c", "print a\ngate f\nprint b"))
+		p, stdout, stderr := c.process()
+		ended := make(chan int, 1)
+		go func() { ended <- run(t.Context(), p, []string{"ctx", "follow", id, execution}) }()
+		require.Eventually(t, func() bool { return stdout.String() == "a\n" }, time.Minute, time.Millisecond)
+		require.Equal(t, exitOK, first.stop(), "a follower does not hold it up")
+
+		second := c.serve("--listen=" + strings.TrimPrefix(first.url, "http://"))
+		c.engine.Open("f")
+		require.Equal(t, exitOK, <-ended, stderr.String())
+		require.Equal(t, "a\nb\n", stdout.String())
+		require.Equal(t, exitOK, second.stop(), second.log.String())
+	})
+	t.Run("what its clients wait for ends, new code is for the next server, which waits for the state directory", func(t *testing.T) {
+		c := newCLI(t)
+		c.statePatience, c.shutdownGrace = time.Minute, time.Minute
+		first := c.serve()
+		c.variables["CUBBY_URL"] = first.url
+		id := strings.TrimSpace(c.ok("ctx", "create"))
+		ended := make(chan string, 1)
+		go func() {
+			_, stdout, _ := c.run("ctx", "exec", id, "-c", "gate s\nprint a")
+			ended <- stdout
+		}()
+		<-c.engine.Waiting("s")
+		stopped := make(chan int, 1)
+		go func() { stopped <- first.stop() }()
+		require.Eventually(t, func() bool {
+			code, _, stderr := c.run("ctx", "create")
+			return code == exitFault && strings.Contains(stderr, "this server is stopping; try again")
+		}, time.Minute, time.Millisecond)
+
+		p, _, log := c.process()
+		ctx, signal := context.WithCancel(t.Context())
+		second := make(chan int, 1)
+		go func() { second <- run(ctx, p, []string{"serve", "--listen", strings.TrimPrefix(first.url, "http://")}) }()
+		logs := func(text string) func() bool { return func() bool { return strings.Contains(log.String(), text) } }
+		require.Eventually(t, logs("waiting for the state directory"), time.Minute, time.Millisecond)
+		c.engine.Open("s")
+		require.Equal(t, "a\n", <-ended)
+		require.Equal(t, exitOK, <-stopped, first.log.String())
+		require.Equal(t, 1, strings.Count(first.log.String(), "msg=\"stopping;"))
+		require.Equal(t, 1, strings.Count(first.log.String(), "msg=stopped\n"))
+		require.Eventually(t, logs("msg=listening"), time.Minute, time.Millisecond)
+		require.Equal(t, "b\n", c.ok("ctx", "exec", id, "-c", "print b"))
+		signal()
+		require.Equal(t, exitOK, <-second, log.String())
 	})
 	t.Run("they go with --remove-on-exit", func(t *testing.T) {
 		c := newCLI(t)
@@ -209,7 +263,7 @@ func TestShutdownGrace(t *testing.T) {
 				go func() { _, _ = io.Copy(io.Discard, ours) }()
 				synctest.Wait()
 				began := time.Now()
-				require.NoError(t, (&app{config: tt.config}).shutdown(t.Context(), served, server, &orchestrator.Manager{}))
+				require.NoError(t, (&app{config: tt.config, process: process{shutdownGrace: shutdownGrace}}).shutdown(t.Context(), served, server, &orchestrator.Manager{}))
 				require.GreaterOrEqual(t, time.Since(began), tt.least)
 				require.LessOrEqual(t, time.Since(began), tt.most)
 				require.NoError(t, server.Close())

@@ -98,13 +98,16 @@ class Kernel:
 
     def _ended(self, cell):
         """Finish the execution of a task that has ended: by itself, cancelled, or by what its cell did to the driver."""
-        error = self._shell.error
-        if cell.cancelled():
-            kind = KeyboardInterrupt if self._interrupts.cancelled else CancelledError
-            error = error or Error(kind, "")
-        elif raised := cell.exception():
-            error = error or Error(type(raised), raised)
-        self._finish(error)
+        try:
+            error = self._shell.error
+            if cell.cancelled():
+                kind = KeyboardInterrupt if self._interrupts.cancelled else CancelledError
+                error = error or Error(kind, "")
+            elif raised := cell.exception():
+                error = error or Error(type(raised), raised)
+            self._finish(error)
+        except Exception as error:  # user code has broken the driver; unsaid, nobody would ever hear of the end
+            die(f"end of the execution: {error!r}")
 
     def _finish(self, error):
         self._interrupts.end()

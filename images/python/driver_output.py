@@ -59,6 +59,8 @@ class Outputs:
         self.newest = Execution(fcntl(1, F_DUPFD_CLOEXEC, 3), fcntl(2, F_DUPFD_CLOEXEC, 3))
         self._kept = deque()
         self._stdout, self._stderr = Stream(self, 0), Stream(self, 1)
+        streams = self._stdout, self._stderr, self._stdout.buffer, self._stderr.buffer
+        self._attributes = [(stream.__dict__, dict(stream.__dict__)) for stream in streams]
         self._stdin = open("/dev/null")
         # C's stdout would buffer whole blocks, since it is a pipe.
         libc = ctypes.CDLL(None)
@@ -91,6 +93,10 @@ class Outputs:
         self._fflush(self._c_stdout)
 
     def _install(self):
+        for attributes, own in self._attributes:
+            if attributes != own:  # user code has put something over the stream's methods
+                attributes.clear()
+                attributes.update(own)
         sys.stdout = sys.__stdout__ = self._stdout
         sys.stderr = sys.__stderr__ = self._stderr
         if self._stdin.closed:

@@ -18,6 +18,7 @@ func TestSabotageIsSurvived(t *testing.T) {
 		{"1 moved", "import os; os.dup2(os.open('/dev/null', 1), 1)"},
 		{"stdout replaced by nothing", "import sys; sys.stdout = sys.stderr = sys.stdin = None"},
 		{"stdout replaced by a full device", "import sys; sys.stdout = open('/dev/full', 'w'); print(1)"},
+		{"methods of the streams replaced", "import sys; sys.stdout.write = sys.stdout.flush = sys.stdout.buffer.write = sys.stderr.write = None"},
 		{"streams closed", "import sys; sys.stdout.close(); sys.stderr.close(); sys.stdin.close()"},
 		{"no imports", "import builtins; builtins.__import__ = None"},
 		{"empty namespace", "import __main__; __main__.__dict__.clear()"},
@@ -64,6 +65,7 @@ func TestSabotageThatKillsTheKernel(t *testing.T) {
 		{"abort", "import os; os.abort()", -6},
 		{"all descriptors closed", "import os; os.closerange(0, 1024)", 70},
 		{"the channel closed", "import os; os.close(3)", 70},
+		{"the shell emptied", "get_ipython().__dict__.clear()", 70},
 		{"killed", "import os; os.kill(os.getpid(), 9)", -9},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -227,7 +227,12 @@ func (n *native) Execute(ctx context.Context, run Run, sink Sink) error {
 	n.mu.Lock()
 	dead := n.process.exited
 	n.mu.Unlock()
+	started := false
 	err = n.await(ctx, "execute", send, func(frame driverFrame) bool {
+		started = started || frame.Type == driverStarted
+		if !started {
+			return false // the earlier execution's, whose end user code has forged
+		}
 		switch frame.Type {
 		case driverStarted:
 			sink.Event(kernel.Event{Type: kernel.TypeStarted, Count: frame.Count})
