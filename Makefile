@@ -61,7 +61,7 @@ rows: ## List the rows of attacks and faults that no test names yet
 	@sh api/abusetest/rows.sh
 
 bench: images ## Measure against real Docker
-	$(GO) test -tags integration -run '^$$' -bench . -p 1 $(ENGINE_TESTS)
+	$(GO) test -tags integration -run '^$$' -bench . -p 1 -timeout 30m $(ENGINE_TESTS)
 
 images: build ## Build the images of all languages (250 MB to download and two minutes the first time)
 	@bin/cubby images build

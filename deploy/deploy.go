@@ -1,6 +1,7 @@
 // Package deploy holds what prepares a machine for cubby: scripts that make sure of a container engine (engine.sh) and
-// of the tools that the tests need (toolchain.sh), and the one that an installed cubby carries along, because it needs
-// it where no registry answers.
+// of the tools that the tests need (toolchain.sh), that start an engine which tests may break (private-engine.sh) and run
+// tests on engines of other releases (test-engines.sh), and the one that an installed cubby carries along, because it
+// needs it where no registry answers.
 package deploy
 
 import _ "embed"

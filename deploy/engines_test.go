@@ -19,7 +19,8 @@ func TestPrivateEngine(t *testing.T) {
 		{"an unknown order is told the usage", withDocker, []string{"restart", "/engine"}, "usage: private-engine.sh start DIR"},
 		{"others than root are told", withoutRoot, []string{"start", "/engine"}, "needs root: run this as root"},
 		{
-			"another system is told", func(m *machine) { m.command("uname", "echo Darwin") }, []string{"start", "/engine"},
+			"another system is told", func(m *machine) { m.command("uname", "echo Darwin") },
+			[]string{"start", "/engine"},
 			"needs Linux",
 		},
 	} {

@@ -144,7 +144,7 @@ end() {
         # shellcheck disable=SC2046 # a list of numbers
         terminate KILL $(members "$parent")
         gone 'a container' members "$parent"
-        find /sys/fs/cgroup -depth -type d -path "*$parent*" -exec rmdir {} +
+        find /sys/fs/cgroup -depth -type d \( -path "*$parent" -o -path "*$parent/*" \) -exec rmdir {} +
         # shellcheck disable=SC2046 # a list of numbers
         terminate KILL $(pids)
     fi

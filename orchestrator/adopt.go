@@ -41,9 +41,9 @@ func (m *Manager) Adopt(ctx context.Context) error {
 	known, named := map[string]bool{}, map[string]bool{}
 	var group multierror.Group
 	for _, record := range records {
-		known[record.ID], named[record.Container.Name] = true, true
+		known[record.ID], named[a.container(record.Container).ID] = true, true
 		if record.Next != nil {
-			named[record.Next.Name] = true
+			named[a.container(*record.Next).ID] = true
 		}
 		group.Go(func() error { return a.settle(ctx, record) })
 	}
@@ -53,7 +53,7 @@ func (m *Manager) Adopt(ctx context.Context) error {
 		}
 	}
 	for _, c := range silent {
-		if !named[c.Name] {
+		if !named[c.ID] {
 			m.inBackground(func(ctx context.Context) { a.askAgain(ctx, c) })
 		}
 	}

@@ -1,6 +1,7 @@
 package orchestrator_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,9 +18,15 @@ import (
 func (h *house) reconnecting(id string) (release func()) {
 	h.t.Helper()
 	held := make(chan struct{})
+	var intruded atomic.Bool
+	h.engine.Hook(enginetest.Hooks{Attach: func() error {
+		if !intruded.CompareAndSwap(false, true) {
+			<-held
+		}
+		return nil
+	}})
 	intruder, err := h.engine.Attach(h.t.Context(), h.get(id).Container)
 	require.NoError(h.t, err)
-	h.engine.Hook(enginetest.Hooks{Attach: func() error { <-held; return nil }})
 	require.NoError(h.t, intruder.Close())
 	synctest.Wait()
 	return func() {
@@ -126,8 +133,11 @@ func TestWhoClaimsToHaveSeenTheDoneKeepsNoContextBusy(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			h := newHouse(t)
 			id := h.create()
-			slow := h.start(id, "flood 8000000")
+			slow := h.start(id, "gate g\nflood 8000000")
+			h.reached("g")
 			release := h.reconnecting(id)
+			h.engine.Open("g")
+			synctest.Wait()
 			release()
 			synctest.Wait()
 			status := h.status(id, slow.ID)

@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,20 +32,24 @@ func (s *session) watch(ctx context.Context, conn *kernel.Conn) {
 	}
 }
 
+// attempts is what the attempts to reach a container have found so far.
+type attempts struct {
+	refused time.Time // since when the container runs and refuses a bridge; zero: it does not
+	away    bool      // the engine did not answer once
+}
+
+// fate says what has become of a container that has ended; nothing of one that is not there.
+func (a *attempts) fate(c Container) string {
+	if fate := c.fate(); a.away && fate != "" {
+		return "its container ended while the engine was away: " + fate
+	}
+	return c.fate()
+}
+
 // reach tries to replace a broken connection, or the missing first one (nil), until it is clear what became of the
 // container.
 func (s *session) reach(ctx context.Context, broken *kernel.Conn) {
-	var refusing time.Time // since when the container runs and refuses a bridge
-	for {
-		over, refused := s.reconnect(ctx, broken, !refusing.IsZero() && time.Since(refusing) > attachPatience)
-		switch {
-		case over:
-			return
-		case !refused:
-			refusing = time.Time{}
-		case refusing.IsZero():
-			refusing = time.Now()
-		}
+	for tried := (attempts{}); !s.reconnect(ctx, broken, &tried); {
 		select {
 		case <-time.After(reconnectEvery):
 		case <-ctx.Done():
@@ -54,11 +59,11 @@ func (s *session) reach(ctx context.Context, broken *kernel.Conn) {
 }
 
 // reconnect makes one attempt to replace a broken connection. It is over when there is a new one, when the container is
-// found to be gone, or when the context has moved on. refused says that the container runs but takes no bridge; with
-// giveUp such a container is replaced. An engine that is not there, and a paused container, are waited for.
-func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, giveUp bool) (over, refused bool) {
+// found to be gone, or when the context has moved on. One that runs but takes no bridge for attachPatience is replaced.
+// An engine that is not there, and a paused container, are waited for.
+func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, tried *attempts) (over bool) {
 	if s.lock(ctx) != nil {
-		return true, false
+		return true
 	}
 	defer s.unlock()
 	s.mu.Lock()
@@ -66,38 +71,44 @@ func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, giveUp boo
 	moved := s.conn != broken || !s.holdsContainer() || s.removed
 	s.mu.Unlock()
 	if moved {
-		return true, false
+		return true
 	}
 	found, err := s.m.find(ctx, container)
+	refused := tried.refused
+	tried.refused = time.Time{}
 	var lost error
 	switch {
 	case err != nil:
-		return false, false // nothing is known: nothing is lost
+		tried.away = true
+		return false // nothing is known: nothing is lost
 	case found.State == ContainerPaused:
-		return false, false
+		return false
 	case found.State != ContainerRunning || found.Finished:
-		lost = s.lose(found.fate())
-	case giveUp:
+		lost = s.lose(tried.fate(found))
+	case !refused.IsZero() && time.Since(refused) > attachPatience:
 		lost = s.recreate(ctx, kernel.EndingLost, "its container ran, but its supervisor could not be reached")
 	default:
 		attaching, cancel := context.WithTimeout(ctx, attachTimeout)
 		conn, err := connect(attaching, s.m.Engine, container, s.handler(record.Container))
 		cancel()
+		if err == nil {
+			s.takeOver(conn, record.Container)
+			return true
+		}
 		if foreign, ok := errors.AsType[*kernel.VersionError](err); ok { // it will not learn ours
 			lost = s.recreate(ctx, kernel.EndingLost, "its container is of another version of cubby: "+foreign.Error())
 			break
 		}
-		if err != nil {
-			s.m.log.Debug("bridge refused", "context", record.ID, "error", err)
-			return false, !errors.Is(err, ErrEngine) // an engine that restarts says nothing of the container
+		s.m.log.Debug("bridge refused", "context", record.ID, "error", err)
+		if !errors.Is(err, ErrEngine) { // an engine that restarts says nothing of the container
+			tried.refused = cmp.Or(refused, time.Now())
 		}
-		s.takeOver(conn, record.Container)
-		return true, false
+		return false
 	}
 	if lost != nil {
 		s.m.log.Error("lost container not handled", "context", record.ID, "error", lost)
 	}
-	return lost == nil, false
+	return lost == nil
 }
 
 // takeOver uses a new connection to the same container, where executions may run that this server has not sent, and

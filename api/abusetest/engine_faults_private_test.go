@@ -1,4 +1,4 @@
-//go:build integration
+//go:build integration && linux
 
 package abusetest
 
@@ -28,7 +28,7 @@ type privateEngine struct {
 // startPrivateEngine starts an engine that has the images of the languages, and ends it with the test.
 func startPrivateEngine(t *testing.T, args ...string) *privateEngine {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "cubby-engine-") // a test's own directory is too long for the name of a socket
+	dir, err := os.MkdirTemp("", "cubby-engine-") //nolint:usetesting // a test's own directory is too long for the name of a socket
 	require.NoError(t, err)
 	e := &privateEngine{dir: dir}
 	t.Cleanup(func() {

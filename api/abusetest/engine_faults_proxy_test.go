@@ -1,4 +1,4 @@
-//go:build integration
+//go:build integration && linux
 
 package abusetest
 
@@ -37,7 +37,7 @@ func startFaultProxy(t *testing.T) *faultProxy {
 	t.Helper()
 	engine, ok := strings.CutPrefix(endpoint(t).Host, "unix://")
 	require.True(t, ok, "the proxy speaks to a unix socket")
-	dir, err := os.MkdirTemp("", "cubby-proxy-") // a test's own directory is too long for the name of a socket
+	dir, err := os.MkdirTemp("", "cubby-proxy-") //nolint:usetesting // a test's own directory is too long for the name of a socket
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	socket := filepath.Join(dir, "engine.sock")

@@ -1,4 +1,4 @@
-//go:build integration
+//go:build integration && linux
 
 package abusetest
 
@@ -63,7 +63,7 @@ func (e *privateEngine) registry(t *testing.T, asked *atomic.Int64) (address str
 		w.WriteHeader(status)
 		_, _ = fmt.Fprintf(w, `{"errors":[{"code":%q,"message":%q}]}`, code, strings.ToLower(strings.ReplaceAll(code, "_", " ")))
 	}
-	server := &httptest.Server{Listener: e.listen(t), Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { //nolint:gosec // its only client is the engine
+	server := &httptest.Server{Listener: e.listen(t), Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
 		switch {
 		case strings.Contains(r.URL.Path, "/silent/"):

@@ -64,6 +64,7 @@ func TestLateOutputBelongsToItsExecution(t *testing.T) {
 		{"task", "import asyncio\nasync def f():\n    await asyncio.sleep(0.2); print('late')\nt = asyncio.create_task(f())"},
 		{"callback", "import asyncio\nasyncio.get_running_loop().call_later(0.2, print, 'late')\nNone"},
 		{"left-over process", "import subprocess\np = subprocess.Popen('sleep 0.2; echo late', shell=True)"},
+		{"fork", "import os, time\nif os.fork() == 0:\n    time.sleep(0.2); print('late'); os._exit(0)"},
 		{"logging", "import logging, sys, threading\nlogging.basicConfig(stream=sys.stdout, format='%(message)s')\nthreading.Timer(0.2, logging.warning, ['late']).start()"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -131,6 +132,13 @@ func TestInterrupt(t *testing.T) {
 		{"os.system", "import os, time; os.system('sleep 60'); time.sleep(60)"},
 		{"os.system of several commands", "import os, time; os.system('sleep 60; sleep 60'); time.sleep(60)"},
 		{"subprocess", "import subprocess; subprocess.run(['sleep', '60'])"},
+		{"child in a session of its own", "import subprocess; subprocess.run(['sleep', '60'], start_new_session=True)"},
+		{"child that is deaf", "import subprocess; subprocess.run(['sh', '-c', 'trap \"\" INT; sleep 60'])"},
+		{"read that blocks", "import os; os.read(os.pipe()[0], 1)"},
+		{"socket", "import socket; ends = socket.socketpair(); ends[0].recv(1)"},
+		{"queue", "import queue; queue.Queue().get()"},
+		{"C that sleeps", "import ctypes, time; ctypes.CDLL(None).sleep(60); time.sleep(60)"},
+		{"thread that an await waits for", "import asyncio, time; await asyncio.to_thread(time.sleep, 1); await asyncio.sleep(60)"},
 		{"printing", "while True: print('x' * 100)"},
 		{"displaying", "while True: display(1)"},
 		{"repr", "class R:\n    def __repr__(self):\n        while True: pass\nR()"},

@@ -80,9 +80,9 @@ func exhausted(err error) bool {
 }
 
 // headless reports whether the engine cannot reach the containerd below it, as while that starts again. It answers that
-// as an internal error with the words of gRPC at its end.
+// as an internal error with the word of gRPC for it, the older ones at the end, the newer ones at the beginning.
 func headless(err error) bool {
-	return errdefs.IsInternal(err) && strings.HasSuffix(err.Error(), ": unavailable")
+	return errdefs.IsInternal(err) && strings.Contains(strings.ToLower(err.Error()), "unavailable")
 }
 
 // diagnose says what is wrong with the connection, and what to do. The SDK does not keep the cause of a connection that

@@ -29,11 +29,12 @@ func TestKind(t *testing.T) {
 		"unavailable": {refuse(http.StatusServiceUnavailable, "shutting down"), orchestrator.ErrEngine},
 		"cut":         {hangUp, orchestrator.ErrEngine},
 		// All of these are plain internal errors but for their text: the engine gives nothing else to tell them by.
-		"disk":     {refuse(http.StatusInternalServerError, "mkdir /var/lib/docker/x: no space left on device"), orchestrator.ErrExhausted},
-		"keyrings": {refuse(http.StatusInternalServerError, "could not join session keyring: disk quota exceeded"), orchestrator.ErrExhausted},
-		"bridge":   {refuse(http.StatusInternalServerError, "adding interface to bridge docker0 failed: exchange full"), orchestrator.ErrExhausted},
-		"pools":    {refuse(http.StatusInternalServerError, "could not find an available, non-overlapping IPv4 address pool"), orchestrator.ErrExhausted},
-		"headless": {refuse(http.StatusInternalServerError, `connection error: desc = "dial unix containerd.sock: connection refused": unavailable`), orchestrator.ErrEngine},
+		"disk":           {refuse(http.StatusInternalServerError, "mkdir /var/lib/docker/x: no space left on device"), orchestrator.ErrExhausted},
+		"keyrings":       {refuse(http.StatusInternalServerError, "could not join session keyring: disk quota exceeded"), orchestrator.ErrExhausted},
+		"bridge":         {refuse(http.StatusInternalServerError, "adding interface to bridge docker0 failed: exchange full"), orchestrator.ErrExhausted},
+		"pools":          {refuse(http.StatusInternalServerError, "could not find an available, non-overlapping IPv4 address pool"), orchestrator.ErrExhausted},
+		"headless-20.10": {refuse(http.StatusInternalServerError, `connection error: desc = "dial unix containerd.sock: connection refused": unavailable`), orchestrator.ErrEngine},
+		"headless-28.5":  {refuse(http.StatusInternalServerError, `Unavailable: connection error: desc = "dial unix containerd.sock: connection refused"`), orchestrator.ErrEngine},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d.on("GET /volumes/"+name, c.answer)

@@ -244,6 +244,38 @@ func TestDeath(t *testing.T) {
 			})
 		})
 	}
+	for _, tt := range []struct {
+		name   string
+		exit   Exit
+		ending kernel.Ending
+		value  string
+	}{
+		{"by the signal", Exit{Value: "signal: interrupt", Cut: true}, kernel.EndingInterrupted, "died of the interrupt: signal: interrupt"},
+		{"for another reason", Exit{Value: "signal: segmentation fault"}, kernel.EndingCrashed, "signal: segmentation fault"},
+	} {
+		t.Run("after an interrupt, "+tt.name, func(t *testing.T) {
+			k := &scripted{execute: func(k *scripted, _ Run, sink Sink) error {
+				sink.Event(kernel.Event{Type: kernel.TypeStarted})
+				<-k.interrupted
+				k.die(tt.exit)
+				return ErrExited
+			}}
+			onBench(t, k, Config{}, func(t *testing.T, b *bench) {
+				c := b.claimed(t)
+				c.execute("1", "")
+				c.next()
+				c.send(kernel.Request{Op: kernel.OpInterrupt, ID: "1"})
+				require.Equal(t, tt.value, c.ends("1", tt.ending, kernel.StateLost).Value)
+			})
+		})
+	}
+	t.Run("by a SIGINT that nobody asked for is a crash", func(t *testing.T) {
+		onBench(t, &scripted{execute: dies(Exit{Value: "signal: interrupt", Cut: true})}, Config{}, func(t *testing.T, b *bench) {
+			c := b.claimed(t)
+			c.execute("1", "")
+			c.ends("1", kernel.EndingCrashed, kernel.StateLost)
+		})
+	})
 	t.Run("idle kernel that dies is told", func(t *testing.T) {
 		onBench(t, &scripted{}, Config{}, func(t *testing.T, b *bench) {
 			c := b.claimed(t)

@@ -64,6 +64,9 @@ func (k *scripted) Ping(context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.pings++
+	for len(k.interrupted) > 0 { // whoever answers has every signal before it behind him
+		<-k.interrupted
+	}
 	return k.pingErr
 }
 

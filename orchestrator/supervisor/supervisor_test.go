@@ -227,26 +227,6 @@ func TestExecute(t *testing.T) {
 			require.Equal(t, []string{"3", string(kernel.RefusedQueueFull)}, pair(c.next()))
 		})
 	})
-	t.Run("late output carries its own execution's id", func(t *testing.T) {
-		var late Sink
-		k := &scripted{execute: func(k *scripted, run Run, sink Sink) error {
-			if late == nil {
-				late = sink
-			} else {
-				late.Event(kernel.Event{Type: kernel.TypeStdout, Text: "late"})
-				late.Event(kernel.Event{Type: kernel.TypeError, Name: "late"})
-			}
-			return echo(k, run, sink)
-		}}
-		onBench(t, k, Config{}, func(t *testing.T, b *bench) {
-			c := b.claimed(t)
-			c.execute("1", "")
-			c.done()
-			c.execute("2", "")
-			require.Equal(t, kernel.Event{ID: "1", Seq: 4, Type: kernel.TypeStdout, Text: "late"}, c.next())
-			require.Equal(t, kernel.Event{ID: "2", Seq: 5, Type: kernel.TypeStarted, Count: 1}, c.next())
-		})
-	})
 	t.Run("request that makes no sense is refused", func(t *testing.T) {
 		onBench(t, &scripted{}, Config{}, func(t *testing.T, b *bench) {
 			c := b.claimed(t)

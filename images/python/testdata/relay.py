@@ -17,6 +17,9 @@ os.dup2(0, 3)  # keeps 3 free of anything else
 ours, theirs = socket.socketpair()
 os.dup2(theirs.fileno(), 3)  # what is 3 here is 3 in the driver
 language = json.load(open("/opt/cubby/language.json"))
+# A driver takes SIGINT whatever it was started with.
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 started = monotonic()
 driver = subprocess.Popen(
     language["argv"], env=os.environ | language["env"], stdin=subprocess.DEVNULL, stdout=2, stderr=2,

@@ -10,7 +10,15 @@ import traceback
 
 channel = socket.socket(fileno=3)
 channel.set_inheritable(False)
-signal.signal(signal.SIGINT, signal.SIG_IGN)
+CELL = "<cell>"
+
+
+def interrupt(signum, frame):
+    """Interrupts a cell, and nothing else."""
+    while frame is not None:
+        if frame.f_code.co_filename == CELL:
+            raise KeyboardInterrupt
+        frame = frame.f_back
 
 
 def send(**frame):
@@ -38,19 +46,19 @@ def execute(request, fds):
     for fd, target in zip(fds, (1, 2)):
         os.dup2(fd, target)
         os.close(fd)
+    signal.signal(signal.SIGINT, interrupt)
     send(type="started", count=1)
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        exec(request["code"], {"os": os, "sys": sys, "send": send, "raw": raw})
+        exec(compile(request["code"], CELL, "exec"), variables)
     except BaseException as error:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.stdout.flush()
         send(type="error", name=type(error).__name__, value=str(error), traceback=traceback.format_exc())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdout.flush()
     send(type="done")
 
 
+variables = {"os": os, "sys": sys, "send": send, "raw": raw}
+signal.signal(signal.SIGINT, interrupt)
 if len(sys.argv) > 1:
     sys.exit(sys.argv[1])
 send(type="boot", version="test")
