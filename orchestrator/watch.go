@@ -58,6 +58,13 @@ func (s *session) reach(ctx context.Context, broken *kernel.Conn) {
 	}
 }
 
+// refuse notes that the container runs and took no bridge, as it has since a time that is not zero.
+func (a *attempts) refuse(since time.Time, err error) {
+	if !errors.Is(err, ErrEngine) { // an engine that restarts says nothing of the container
+		a.refused = cmp.Or(since, time.Now())
+	}
+}
+
 // reconnect makes one attempt to replace a broken connection. It is over when there is a new one, when the container is
 // found to be gone, or when the context has moved on. One that runs but takes no bridge for attachPatience is replaced.
 // An engine that is not there, and a paused container, are waited for.
@@ -100,9 +107,7 @@ func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, tried *att
 			break
 		}
 		s.m.log.Debug("bridge refused", "context", record.ID, "error", err)
-		if !errors.Is(err, ErrEngine) { // an engine that restarts says nothing of the container
-			tried.refused = cmp.Or(refused, time.Now())
-		}
+		tried.refuse(refused, err)
 		return false
 	}
 	if lost != nil {

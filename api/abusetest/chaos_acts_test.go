@@ -103,12 +103,11 @@ func (c *chaos) killRestarting(t *testing.T, acts []*act) {
 		require.Equal(t, "preserved", got.state, "a loss that was told, or that nobody knew of: %+v", got)
 		require.LessOrEqual(t, c.told[a.id], 1, "how often its loss was told")
 		told += c.told[a.id]
-		switch {
-		case got.generation == a.generation:
+		if got.generation == a.generation {
 			require.False(t, a.done, "it was restarted, and is not")
 			require.Equal(t, "42", got.text, "fresh state in the old generation: %+v", got)
 			kept++
-		default:
+		} else {
 			require.Equal(t, "NameError", got.errName, "old state in a new generation: %+v", got)
 		}
 		a.stake = c.stake(t, a.id)

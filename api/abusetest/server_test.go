@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -108,14 +107,6 @@ func (s *server) kill(t *testing.T) {
 	t.Helper()
 	_ = s.cmd.Process.Kill() // fails only on one that has ended already
 	s.await(t)
-}
-
-// terminate ends the server as an operator does and returns its exit code.
-func (s *server) terminate(t *testing.T) int {
-	t.Helper()
-	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
-	s.await(t)
-	return s.cmd.ProcessState.ExitCode()
 }
 
 func (s *server) await(t *testing.T) {
