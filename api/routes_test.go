@@ -216,7 +216,7 @@ func TestUnknownPagesAndMethods(t *testing.T) {
 	}
 }
 
-func TestAPanicConcernsOneRequest(t *testing.T) {
+func TestF7APanicConcernsOneRequest(t *testing.T) {
 	fake := always(t, nil)
 	fake.get = func(context.Context, string) (orchestrator.CodeContext, error) { panic("boom") }
 	url := serve(t, api.Config{Contexts: fake})

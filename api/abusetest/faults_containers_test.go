@@ -13,7 +13,7 @@ import (
 type blow struct {
 	name   string
 	strike func(t *testing.T, b *box)
-	reason string // what the context's user is told of it
+	reason string // what the context's user is told of it, as a regular expression
 }
 
 var blows = []blow{
@@ -29,8 +29,11 @@ var blows = []blow{
 	}, "its container was removed"},
 	{"F28 docker restart", func(t *testing.T, b *box) {
 		soon := 1
-		require.NoError(t, b.docker.ContainerRestart(patient(t), b.id, container.StopOptions{Timeout: &soon}))
-	}, "restarted by somebody else"},
+		err := b.docker.ContainerRestart(patient(t), b.id, container.StopOptions{Timeout: &soon})
+		if !b.isGone(patient(t)) { // a server that sees it end before it starts again removes it
+			require.NoError(t, err)
+		}
+	}, "restarted by somebody else|137"},
 	{"F30 kill -9 of PID 1 from the host", func(t *testing.T, b *box) { slay(t, b.pid) }, "137"},
 }
 
@@ -51,7 +54,7 @@ func TestBlows(t *testing.T) {
 			require.Equal(t, "lost", got.ending, "%+v", got)
 			require.Equal(t, "lost", got.state)
 			require.Equal(t, "ContextLost", got.errName)
-			require.Contains(t, got.errValue, blow.reason)
+			require.Regexp(t, blow.reason, got.errValue)
 			a.settle(t, got)
 			first.requireGone(t)
 
@@ -108,6 +111,6 @@ func TestBlowsWhileNoServerRuns(t *testing.T) {
 func (s *server) requireLost(t *testing.T, id, reason string) {
 	t.Helper()
 	require.Eventually(t, func() bool { return s.detail(t, id).State == "lost" }, patience, probeEvery)
-	require.Contains(t, s.detail(t, id).Reason, reason)
+	require.Regexp(t, reason, s.detail(t, id).Reason)
 	require.Contains(t, s.ids(t), id)
 }

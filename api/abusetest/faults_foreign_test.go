@@ -38,6 +38,7 @@ func (b *box) foreign(t *testing.T, start bool, change func(*container.Config)) 
 
 // TestForeign: containers with our labels that nobody of us made are not taken for ours, and not removed.
 func TestForeign(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := startServer(t)
 	t.Run("F32 containers with our labels", func(t *testing.T) {
 		a := newArena(t, s)

@@ -15,6 +15,7 @@ import (
 
 // TestF9TwoServers: two servers with state directories of their own share an engine and nothing else.
 func TestF9TwoServers(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	one, two := startServer(t), startServer(t)
 	arenas := []*arena{newArena(t, one), newArena(t, two)}
 	for range 3 {
@@ -43,6 +44,7 @@ func (s *server) serveAgain(t *testing.T) (code int, said string) {
 
 // TestStateDirectory: it is one server's at a time, and what becomes of it hurts no context.
 func TestStateDirectory(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := startServer(t)
 	t.Run("F10 a second server", func(t *testing.T) {
 		a := newArena(t, s)

@@ -5,9 +5,11 @@ package abusetest
 import (
 	"context"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -92,3 +94,11 @@ func command(t *testing.T, name string, args ...string) (code int, said string) 
 	}
 	return cmd.ProcessState.ExitCode(), string(out)
 }
+
+// median and slowest are of durations in any order.
+func median(took []time.Duration) time.Duration {
+	sorted := slices.Sorted(slices.Values(took))
+	return sorted[len(sorted)/2]
+}
+
+func slowest(took []time.Duration) time.Duration { return slices.Max(took) }

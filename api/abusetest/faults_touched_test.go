@@ -95,6 +95,7 @@ func touch(t *testing.T, a *arena) {
 // TestPaused: a container that somebody pauses, idle or busy, for longer than a bridge bears silence, goes on where it
 // was. One that stays paused can be restarted and removed.
 func TestPaused(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := startServer(t)
 	t.Run("F29 docker pause", func(t *testing.T) {
 		busy, idle := newArena(t, s), newArena(t, s)

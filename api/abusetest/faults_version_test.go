@@ -79,6 +79,7 @@ func (o overlay) build(t *testing.T, dir, path, pkg string) {
 
 // TestVersions: contexts and state of one version in the hands of another, and images that come and go.
 func TestVersions(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	next := successor(t)
 	s := startServer(t)
 	t.Run("F34 tags moved and images removed", func(t *testing.T) { moveImages(t, newArena(t, s), startProgram(t, next)) })

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -32,6 +31,7 @@ type server struct {
 	address string
 	state   string   // its state directory
 	args    []string // beyond the address and the state directory
+	env     []string // beyond this process's
 	log     string   // the file that all its processes write to
 	told    bool     // the evidence of a failure has been shown
 
@@ -71,24 +71,32 @@ func freeAddress(t *testing.T) string {
 // start starts the server, on the same state directory and port every time, and waits until it answers.
 func (s *server) start(t *testing.T) {
 	t.Helper()
-	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	require.NoError(t, err)
-	defer log.Close()
-	s.cmd = exec.Command(s.program, append([]string{"serve", "--listen", s.address, "--state-dir", s.state}, s.args...)...) //nolint:noctx // ended by kill or terminate
-	s.cmd.Env = append(foreignEnvironment(), "XDG_CONFIG_HOME="+s.state)
-	s.cmd.Stdout, s.cmd.Stderr = log, log
-	require.NoError(t, s.cmd.Start())
-	ended := make(chan struct{})
-	s.ended = ended
-	go func() { defer close(ended); _ = s.cmd.Wait() }()
+	s.launch(t)
 	for deadline := time.Now().Add(patience); s.client.Health(t.Context()) != nil; time.Sleep(10 * time.Millisecond) {
 		select {
-		case <-ended:
+		case <-s.ended:
 			require.FailNow(t, "the server ended before it answered; its log says why")
 		default:
 			require.True(t, time.Now().Before(deadline), "the server does not answer")
 		}
 	}
+}
+
+// launch starts the server's process.
+func (s *server) launch(t *testing.T) {
+	t.Helper()
+	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	require.NoError(t, err)
+	defer log.Close()
+	s.cmd = exec.Command(s.program, append([]string{"serve", "--listen", s.address, "--state-dir", s.state}, s.args...)...) //nolint:noctx // ended by kill or terminate
+	s.cmd.Env = append(foreignEnvironment(), "XDG_CONFIG_HOME="+s.state)
+	s.cmd.Env = append(s.cmd.Env, s.env...)
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	require.NoError(t, s.cmd.Start())
+	ended := make(chan struct{})
+	s.ended = ended
+	cmd := s.cmd
+	go func() { defer close(ended); _ = cmd.Wait() }()
 }
 
 // pid is that of the server's process.
@@ -99,14 +107,6 @@ func (s *server) kill(t *testing.T) {
 	t.Helper()
 	_ = s.cmd.Process.Kill() // fails only on one that has ended already
 	s.await(t)
-}
-
-// terminate ends the server as an operator does and returns its exit code.
-func (s *server) terminate(t *testing.T) int {
-	t.Helper()
-	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
-	s.await(t)
-	return s.cmd.ProcessState.ExitCode()
 }
 
 func (s *server) await(t *testing.T) {
