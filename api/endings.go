@@ -34,7 +34,9 @@ var endings = map[kernel.Ending]ending{
 		name: "ContextRestarted", what: "Context was restarted", whole: true, // E2B's words
 	},
 	kernel.EndingRemoved: {name: "ContextRemoved", what: "Context was removed", whole: true},
-	kernel.EndingLost:    {name: "ContextLost", what: "the context's container is gone, and its variables with it", whole: true},
+	kernel.EndingLost: {
+		name: "ContextLost", what: "the context's container is gone", remedy: "run the code again, from the beginning",
+	},
 }
 
 // words returns the error by which clients are told of a done: its name, and what happened, what became of the context's
@@ -47,8 +49,8 @@ func words(done kernel.Event) (name, value string) {
 	if !known {
 		e = ending{name: "UnexpectedEndOfExecution", what: "the execution ended: " + string(done.Ending)}
 	}
-	if done.Ending == kernel.EndingLost {
-		e.what = cmp.Or(done.Value, e.what)
+	if done.Ending == kernel.EndingLost && done.State == kernel.StateUnknown { // refused, and the container may be well
+		e.what, e.whole = cmp.Or(done.Value, "the execution was lost"), true
 	}
 	if e.whole {
 		return e.name, e.what

@@ -34,7 +34,8 @@ func TestEndings(t *testing.T) {
 		{"disk full", nil, kernel.Event{Ending: kernel.EndingDiskFull}, []string{"DiskFull", "the workspace is full; remove files below /home/user", ""}},
 		{"restarted", nil, kernel.Event{Ending: kernel.EndingRestarted, Value: "why", State: kernel.StateLost}, []string{"ContextRestarted", "Context was restarted", ""}},
 		{"removed", nil, kernel.Event{Ending: kernel.EndingRemoved, State: kernel.StateLost}, []string{"ContextRemoved", "Context was removed", ""}},
-		{"lost", nil, kernel.Event{Ending: kernel.EndingLost, Value: "who and why", State: kernel.StateLost}, []string{"ContextLost", "who and why", ""}},
+		{"lost", nil, kernel.Event{Ending: kernel.EndingLost, Value: "who and why", State: kernel.StateLost}, []string{"ContextLost", "the context's container is gone: who and why; the context's variables are lost, and the next execution has a fresh kernel; run the code again, from the beginning", ""}},
+		{"lost, while the container may be well", nil, kernel.Event{Ending: kernel.EndingLost, Value: "who and why", State: kernel.StateUnknown}, []string{"ContextLost", "who and why", ""}},
 		{"an ending of a later day", nil, kernel.Event{Ending: "moved"}, []string{"UnexpectedEndOfExecution", "the execution ended: moved", ""}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -204,7 +204,7 @@ func (s *session) tell(ctx context.Context) (*Execution, error) {
 	r := &run{id: newExecutionID(), generation: loss.Lost} // it was meant for that state
 	r.ended(Event{
 		ID: r.id, Seq: 1, Type: kernel.TypeDone, Time: time.Now(), Ending: kernel.EndingLost, State: kernel.StateLost,
-		Value: fmt.Sprintf("the variables of this context are lost: %s. This code was not run; the next will be", loss.Why),
+		Value: loss.Why + ", and nobody had been told; so this code was not run",
 	})
 	e := s.newReader(r, 0)
 	r.conclude()

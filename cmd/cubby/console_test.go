@@ -75,7 +75,7 @@ func TestConsole(t *testing.T) {
 		},
 		"a lost context is not the code's fault": {
 			events: []orchestrator.Event{done(kernel.EndingLost)}, code: exitFault,
-			err: "cubby: the context's container is gone, and its variables with it\n",
+			err: "cubby: the context's container is gone; run the code again, from the beginning\n",
 		},
 		"an ending of the future is named": {
 			events: []orchestrator.Event{done("melted")}, err: "cubby: the execution ended: melted\n", code: exitFailed,

@@ -26,7 +26,7 @@ func (s *source) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&s.code, "code", "c", "", "the code to run")
 	cmd.Flags().StringArrayVarP(&s.env, "env", "e", nil, "environment variable NAME=VALUE of the code, any number of times")
 	cmd.Flags().DurationVar(&s.timeout, "timeout", 0, "deadline of the code (default: none)")
-	cmd.Flags().Var(&s.maxOutput, "max-output", "end the code when it has written more (default: no bound but the server's)")
+	cmd.Flags().Var(&s.maxOutput, "max-output", "end the code when it has written more (default: no bound, unless a server has one)")
 	cmd.Flags().BoolVar(&s.raw, "raw", false, "let control characters through to the terminal")
 }
 
