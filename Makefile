@@ -57,7 +57,7 @@ SOAK ?= 30m
 soak: images ## Keep a server under load and faults for half an hour and look for growth (or SOAK=2m)
 	$(GO) test -tags integration -count=1 -v -timeout 0 -run '^TestSoak' ./api/abusetest -soak '$(SOAK)'
 
-rows: ## List the rows of attacks and faults that no test names yet
+rows: ## List the attacks and faults of api/abusetest/rows.txt that no test names yet
 	@sh api/abusetest/rows.sh
 
 bench: images ## Measure against real Docker

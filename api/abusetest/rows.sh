@@ -16,4 +16,4 @@ while read -r id title; do
 		;;
 	esac
 done < "$here/rows.txt"
-echo "$left of $all rows have no test"
+echo "$left of $all rows are named by no test"

@@ -67,6 +67,6 @@ func untested(t *testing.T, source string) []string {
 	require.NoError(t, err)
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	last := len(lines) - 1
-	require.Equal(t, fmt.Sprintf("%d of %d rows have no test", last, rowCount), lines[last])
+	require.Equal(t, fmt.Sprintf("%d of %d rows are named by no test", last, rowCount), lines[last])
 	return lines[:last]
 }

@@ -21,8 +21,8 @@ func (a *app) ctxExec() *cobra.Command {
 		Long: `Run code in a context. Output streams as it comes; results are printed as text.
 
 The first Ctrl-C interrupts the code and waits until it has ended, a second one leaves at once. When cubby is ended in
-another way the server interrupts the code, unless it runs with --detach: then the execution's id is printed, nothing
-but 'cubby ctx interrupt' and its deadline interrupts it, and 'cubby ctx follow' shows what it does.
+another way the server interrupts the code, unless it runs with --detach: then the execution's id is printed, only
+'cubby ctx interrupt', its deadline and its limits interrupt it, and 'cubby ctx follow' shows what it does.
 
 Exit codes: 0; 1 where the code failed; 125 where cubby, the server or the connection did.`,
 		Example: `  cubby ctx exec $id -c 'x = 41'
