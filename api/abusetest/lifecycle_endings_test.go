@@ -71,6 +71,47 @@ func TestEndings(t *testing.T) {
 	}
 }
 
+// TestBoundsEndExecutions: an execution that writes more than it may, to its output or to the workspace, is ended by name;
+// what it wrote until then is delivered, and its variables are kept.
+func TestBoundsEndExecutions(t *testing.T) {
+	a := newArena(t, startServer(t, "--workspace-bytes", "64MiB"))
+	for _, c := range []struct {
+		name, code      string
+		limit           int64
+		ending, errName string
+	}{
+		{"B1 output_limit of lines", "import itertools\nfor i in itertools.count(): print(i)", 1 << 20, "output_limit", "OutputLimit"},
+		{"B1 output_limit of a shell", "import os\nos.system('i=0; while :; do echo $i; i=$((i+1)); done')", 1 << 16, "output_limit", "OutputLimit"},
+		{"B22 output_limit of results", "while True: display('x' * 1000)", 1 << 16, "output_limit", "OutputLimit"},
+		{"B22 just under the limit", "print('x' * 65_000)", 1 << 16, "ok", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			stop := a.watch(t)
+			st := a.begin(t, a.attacked, c.code, wire.Execute{MaxOutputBytes: c.limit, TimeoutMS: 60_000})
+			if strings.HasPrefix(c.name, "B1 ") {
+				require.Positive(t, countLines(t, st))
+			} else {
+				st.wait(t)
+			}
+			require.Equal(t, c.ending, st.got.ending, "%+v", st.got)
+			require.Equal(t, c.errName, st.got.errName)
+			require.Equal(t, "preserved", st.got.state)
+			require.Zero(t, st.got.gaps)
+			a.settle(t, st.got)
+			stop()
+		})
+	}
+	t.Run("disk_full", func(t *testing.T) {
+		got := a.run(t, a.attacked, "print('partial')\nf = open('/home/user/big', 'wb')\nwhile True: f.write(b'x' * 10**6); f.flush()", wire.Execute{TimeoutMS: 100_000})
+		require.Equal(t, "disk_full", got.ending, "%+v", got)
+		require.Equal(t, "DiskFull", got.errName)
+		require.Equal(t, "partial\n", got.stdout)
+		require.Equal(t, "preserved", got.state)
+		a.run(t, a.attacked, "import os; f.close(); os.remove('/home/user/big')")
+		require.Equal(t, "42", a.run(t, a.attacked, "x + 1").text)
+	})
+}
+
 // requireQueued holds what becomes of an execution that waits behind one: it runs where the kernel lives or is replaced
 // on purpose, and shares the ending of a kernel that dies, unrun.
 func (a *arena) requireQueued(t *testing.T, before, queued outcome) {

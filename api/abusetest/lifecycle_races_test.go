@@ -146,6 +146,16 @@ func TestB27CancelRaces(t *testing.T) {
 			}
 		})
 	}
+	stop()
+	t.Logf("endings: %v", endings)
+	require.Greater(t, endings["ok"], 20, "the control: some were too late")
+	require.Greater(t, endings["interrupted"], 20, "the control: some were in time")
+}
+
+// TestB27CancelOthers: what is cancelled beside an execution, by a client's leaving or by its id, leaves it alone.
+func TestB27CancelOthers(t *testing.T) {
+	a := newArena(t, startServer(t))
+	stop := a.watch(t)
 	t.Run("by its client's leaving", func(t *testing.T) {
 		for i := range 60 {
 			st := a.begin(t, a.attacked, cells[i%len(cells)])
@@ -169,6 +179,23 @@ func TestB27CancelRaces(t *testing.T) {
 			require.Equal(t, "False", a.run(t, a.attacked, "ran").text, "what was cancelled before its turn does not run")
 		}
 	})
+	t.Run("another by its id", func(t *testing.T) {
+		over := a.begin(t, a.attacked, "1")
+		require.Equal(t, "ok", over.wait(t).ending)
+		for range 20 {
+			running := a.begin(t, a.attacked, "import time; time.sleep(0.02); ran = False\n'whole'")
+			waiting := a.begin(t, a.attacked, "ran = True")
+			last := a.begin(t, a.attacked, "'last'")
+			for _, id := range []string{over.executionID, waiting.executionID, waiting.executionID} {
+				require.NoError(t, a.client.InterruptExecution(t.Context(), a.attacked, id))
+			}
+			require.Error(t, a.client.InterruptExecution(t.Context(), a.neighbour, running.executionID), "it is no execution of that context")
+			require.Equal(t, "whole", running.wait(t).text)
+			require.Contains(t, []string{"interrupted", "ok"}, waiting.wait(t).ending)
+			require.Equal(t, "last", last.wait(t).text)
+			require.Equal(t, strconv.FormatBool(waiting.got.ending == "ok"), strings.ToLower(a.run(t, a.attacked, "ran").text))
+		}
+	})
 	t.Run("all that wait", func(t *testing.T) {
 		for range 10 {
 			var all []*stream
@@ -183,9 +210,6 @@ func TestB27CancelRaces(t *testing.T) {
 		}
 	})
 	stop()
-	t.Logf("endings: %v", endings)
-	require.Greater(t, endings["ok"], 20, "the control: some were too late")
-	require.Greater(t, endings["interrupted"], 20, "the control: some were in time")
 }
 
 // logged reports whether the server's log names an execution, which it does when the request is over.

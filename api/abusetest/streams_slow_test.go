@@ -91,7 +91,7 @@ func newTrickle(t *testing.T, s *server, id, code string) *trickle {
 	_, err = fmt.Fprintf(conn, "POST /execute HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
 		s.address, len(body), body)
 	require.NoError(t, err)
-	c.answer, err = http.ReadResponse(bufio.NewReaderSize(conn, 16), nil)
+	c.answer, err = http.ReadResponse(bufio.NewReaderSize(conn, 16), nil) //nolint:bodyclose // leave ends it
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, c.answer.StatusCode)
 	c.slow.Go(c.dawdle)

@@ -3,11 +3,13 @@
 import asyncio
 import os
 import signal
-from _thread import get_ident
+import sys
+from _thread import allocate_lock, get_ident, start_new_thread
 from asyncio import current_task
-from signal import SIG_UNBLOCK, SIGINT, pthread_sigmask
+from signal import SIG_UNBLOCK, SIGINT, pthread_kill, pthread_sigmask
 from subprocess import call
 from sys import _getframe
+from time import sleep
 
 
 class Interrupts:
@@ -25,6 +27,8 @@ class Interrupts:
         self._pending = False
         self._main = get_ident()
         self._signal = signal.signal
+        self._repeats = []  # locks that are held as long as a signal is to be repeated
+        sys.unraisablehook = self._swallowed
 
     def install(self):
         """Take SIGINT, whatever user code or whoever started the process has made of it."""
@@ -33,13 +37,15 @@ class Interrupts:
 
     def begin(self, cell):
         """Interrupt this task from now on, and at once if the signal came before it."""
-        self.cell, self.cancelled = cell, False
+        self.cancelled, self.cell = False, cell
         if self.early:
             self.early = False
             self._cancel(cell)
 
     def end(self):
         """Interrupt nothing any more."""
+        while self._repeats:
+            self._repeats.pop().acquire()  # or the signal would hit whatever comes next
         self.cell, self._pending = None, False
 
     def forget(self):
@@ -59,15 +65,34 @@ class Interrupts:
                 return
             self.early = True
         elif task is not self.cell:
-            # The cell waits for something. Cancelling it needs the loop, which may be asleep in select.
-            self._loop.call_soon_threadsafe(self._cancel, self.cell)
+            # The cell waits, for something or for its turn: cancelled only by the loop, it could run on before that.
+            self._cancel(self.cell)
+            self._loop.call_soon_threadsafe(_wake)  # which may be asleep in select
         if task is not None:  # the cell, or a task that an earlier one has left behind and that blocks the loop
             raise KeyboardInterrupt
 
     def _cancel(self, cell):
         if cell is self.cell and not cell.done():
             self.cancelled = True
-            cell.cancel()
+            try:
+                cell.cancel()
+            except Exception:
+                pass  # of a future of the user's own; the supervisor kills what does not end
+
+    def _swallowed(self, unraisable):
+        # What is raised in a finalizer or in the callback of a weak reference goes no further, and the cell runs on.
+        if unraisable.exc_type is not KeyboardInterrupt or self.cell is None or get_ident() != self._main:
+            sys.__unraisablehook__(unraisable)
+            return
+        repeat = allocate_lock()
+        repeat.acquire()
+        start_new_thread(self._repeat, (repeat,))
+        self._repeats.append(repeat)
+
+    def _repeat(self, repeat):
+        sleep(0.001)  # for the finalizer to end
+        pthread_kill(self._main, SIGINT)
+        repeat.release()
 
     def __enter__(self):
         if get_ident() == self._main:  # Python runs signal handlers in the main thread only
@@ -79,6 +104,10 @@ class Interrupts:
             if self._pending and not self._held:
                 self._pending = False
                 self._interrupt()
+
+
+def _wake():
+    """Do nothing, in the loop."""
 
 
 def _inside(task, frame):

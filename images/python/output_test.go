@@ -179,6 +179,27 @@ func TestInterrupt(t *testing.T) {
 			require.Equal(t, want{main: "2"}, d.do("1 + 1").want())
 		}
 	})
+	t.Run("one that comes before the first of endless code", func(t *testing.T) {
+		d.t = t
+		for i := range 200 {
+			d.begin("while True: pass", nil)
+			for d.next().Type != "started" {
+				continue
+			}
+			time.Sleep(time.Duration(i) * 3 * time.Microsecond)
+			d.ask(map[string]any{"op": "interrupt"})
+			require.Equal(t, "KeyboardInterrupt", d.finish().error())
+			d.ping()
+		}
+		require.Equal(t, want{main: "2"}, d.do("1 + 1").want())
+	})
+	t.Run("one that is swallowed by a finalizer", func(t *testing.T) {
+		d.t = t
+		r := d.interrupt("import time\nclass F:\n    def __del__(self): time.sleep(60)\nF(); time.sleep(60)")
+		require.Equal(t, "KeyboardInterrupt", r.error())
+		require.Empty(t, r.errors[0].Value)
+		require.Equal(t, want{main: "2"}, d.do("1 + 1").want())
+	})
 	t.Run("one that comes with its execution's beginning or end", func(t *testing.T) {
 		d.t = t
 		cells := []string{"1", "print(1)", "display(1)", "import asyncio; await asyncio.sleep(0.001)", "!true"}
