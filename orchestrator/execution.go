@@ -54,7 +54,7 @@ func (e *Execution) Deliver(ev Event) {
 	}
 	if ev.Seq == 0 || ev.Seq > e.lastSeq {
 		e.lastSeq = max(e.lastSeq, ev.Seq)
-		e.delivered += outputBytes(ev)
+		e.delivered += ev.OutputBytes()
 		e.partly = e.partly || ev.AtMost
 		e.queue = append(e.queue, ev)
 	}
