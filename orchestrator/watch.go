@@ -88,27 +88,36 @@ func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, tried *att
 	case !refused.IsZero() && time.Since(refused) > attachPatience:
 		lost = s.recreate(ctx, kernel.EndingLost, "its container ran, but its supervisor could not be reached")
 	default:
-		attaching, cancel := context.WithTimeout(ctx, attachTimeout)
-		conn, err := connect(attaching, s.m.Engine, container, s.handler(record.Container))
-		cancel()
-		if err == nil {
-			s.takeOver(conn, record.Container)
-			return true
+		over, lost = s.reattach(ctx, container, record.Container, func() { tried.refused = cmp.Or(refused, time.Now()) })
+		if !over {
+			return false
 		}
-		if foreign, ok := errors.AsType[*kernel.VersionError](err); ok { // it will not learn ours
-			lost = s.recreate(ctx, kernel.EndingLost, "its container is of another version of cubby: "+foreign.Error())
-			break
-		}
-		s.m.log.Debug("bridge refused", "context", record.ID, "error", err)
-		if !errors.Is(err, ErrEngine) { // an engine that restarts says nothing of the container
-			tried.refused = cmp.Or(refused, time.Now())
-		}
-		return false
 	}
 	if lost != nil {
 		s.m.log.Error("lost container not handled", "context", record.ID, "error", lost)
 	}
 	return lost == nil
+}
+
+// reattach attaches to a container that runs. It is over with a new connection, or with the replacement of a container
+// that speaks another version's protocol, of which the error is. A refused bridge is noted; that of an engine that
+// restarts says nothing of the container.
+func (s *session) reattach(ctx context.Context, id string, c store.Container, refused func()) (over bool, err error) {
+	attaching, cancel := context.WithTimeout(ctx, attachTimeout)
+	defer cancel()
+	conn, err := connect(attaching, s.m.Engine, id, s.handler(c))
+	if err == nil {
+		s.takeOver(conn, c)
+		return true, nil
+	}
+	if foreign, ok := errors.AsType[*kernel.VersionError](err); ok { // it will not learn ours
+		return true, s.recreate(ctx, kernel.EndingLost, "its container is of another version of cubby: "+foreign.Error())
+	}
+	s.m.log.Debug("bridge refused", "container", c.Name, "error", err)
+	if !errors.Is(err, ErrEngine) {
+		refused()
+	}
+	return false, nil
 }
 
 // takeOver uses a new connection to the same container, where executions may run that this server has not sent, and

@@ -40,9 +40,10 @@
 //	{"type":"dying","value":"no file descriptor is left"}
 //
 // In a result the type and main come before the data: a frame longer than kernel.MaxFrame is not read whole, and its
-// beginning has to say what is to be told instead. A result has at most 64 MIME types of at most 256 bytes each. Frames that are no JSON cost the kernel its life; types that the
-// supervisor does not know are ignored, and so is what comes while no request is being answered, or for an execute before
-// its started: user code that shares the driver's process may have forged the end of an earlier one.
+// beginning has to say what is to be told instead. A result has at most 64 MIME types of at most 256 bytes each. Frames
+// that are no JSON cost the kernel its life; types that the supervisor does not know are ignored, and so is what comes
+// while no request is being answered, or for an execute before its started: user code that shares the driver's process
+// may have forged the end of an earlier one.
 //
 // A cwd under /home/user that is missing is created by the driver, as the user; any other that is no directory fails.
 // The environment of an execute holds for that execution and is then restored exactly; that of a setup stays.
