@@ -46,7 +46,7 @@ bootstrap() {
 
 # load copies the images of the languages, which make builds, from the machine's engine to the private one.
 load() {
-    tags=$("$HERE/../bin/cubby" images ls | sed -n 's/^[^ ]*  *\([^ ]*\)  *current .*/\1/p')
+    tags=$("$HERE/../bin/cubby" images ls | sed -n '/-packages:/!s/^[^ ]*  *\([^ ]*\)  *current .*/\1/p')
     [ -n "$tags" ] || die 'no image of a language is there: make images builds them'
     # shellcheck disable=SC2086 # a list of words
     docker save $tags |
