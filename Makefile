@@ -17,7 +17,7 @@ SUPERVISORS := $(addprefix images/supervisor/supervisor-linux-,amd64 arm64)
 export PATH := $(CACHE)/bin:$(PATH)
 
 .NOTPARALLEL:
-.PHONY: help setup build run test unit integration test-engines soak bench rows images lint fmt install clean FORCE
+.PHONY: help setup build run test unit integration test-engines soak chaos bench rows images lint fmt install clean FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ test-engines: images ## Run them on the Docker engines of three Debian releases 
 SOAK ?= 30m
 soak: images ## Keep a server under load and faults for half an hour and look for growth (or SOAK=2m)
 	$(GO) test -tags integration -count=1 -v -timeout 0 -run '^TestSoak' ./api/abusetest -soak '$(SOAK)'
+
+chaos: images ## Kill the server in the middle of 200 creations, restarts and removals (make test: of 20)
+	CUBBY_ABUSE_OPERATIONS=200 $(GO) test -race -tags integration -count=1 -v -timeout 2h -run '^TestChaos' ./api/abusetest
 
 rows: ## List the attacks and faults of api/abusetest/rows.txt that no test names yet
 	@sh api/abusetest/rows.sh

@@ -46,8 +46,10 @@ bootstrap() {
 
 # load copies the images of the languages, which make builds, from the machine's engine to the private one.
 load() {
-    # shellcheck disable=SC2046 # a list of words
-    docker save $("$HERE/../bin/cubby" images ls | sed -n 's/^[^ ]*  *\([^ ]*\)  *current .*/\1/p') |
+    tags=$("$HERE/../bin/cubby" images ls | sed -n '/-packages:/!s/^[^ ]*  *\([^ ]*\)  *current .*/\1/p')
+    [ -n "$tags" ] || die 'no image of a language is there: make images builds them'
+    # shellcheck disable=SC2086 # a list of words
+    docker save $tags |
         docker --host "unix://$1/engine.sock" load --quiet >/dev/null
 }
 

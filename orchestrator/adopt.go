@@ -36,19 +36,20 @@ func (m *Manager) Adopt(ctx context.Context) error {
 	}
 	claims, silent := m.interview(ctx, containers)
 	a := &adoption{
-		m: m, claims: claims, containers: containers, images: map[string]Image{}, rebuilt: m.Store.SetAside() != "",
+		m: m, claims: claims, containers: containers, known: map[string]bool{}, images: map[string]Image{},
+		rebuilt: m.Store.SetAside() != "",
 	}
-	known, named := map[string]bool{}, map[string]bool{}
+	named := map[string]bool{}
 	var group multierror.Group
 	for _, record := range records {
-		known[record.ID], named[a.container(record.Container).ID] = true, true
+		a.known[record.ID], named[a.container(record.Container).ID] = true, true
 		if record.Next != nil {
 			named[a.container(*record.Next).ID] = true
 		}
 		group.Go(func() error { return a.settle(ctx, record) })
 	}
 	for id, found := range a.claims {
-		if !known[id] {
+		if !a.known[id] {
 			group.Go(func() error { return a.adoptUnknown(ctx, id, found) })
 		}
 	}
@@ -67,6 +68,7 @@ type adoption struct {
 	m          *Manager
 	containers []Container           // all of this instance
 	claims     map[string][]claimant // those that answer, by the context that they serve
+	known      map[string]bool       // the contexts of the records
 	rebuilt    bool                  // the records are not those that the containers had: nothing is removed
 
 	late   sync.Mutex // one container that answers late is looked at after the other

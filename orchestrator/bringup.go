@@ -68,6 +68,9 @@ func boot(ctx context.Context, engine Engine, spec ContainerSpec, handler func(E
 		return "", nil, err
 	}
 	conn, err := connect(ctx, engine, id, handler)
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict) { // it is not the context that is not found
+		return "", nil, fmt.Errorf("the new container has ended: %s", err.Error())
+	}
 	if err != nil {
 		return "", nil, err
 	}

@@ -70,7 +70,7 @@ func (m *Manager) establish(ctx context.Context, s *session, left <-chan struct{
 	var made up
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, m.abandon(ctx, s, made))
+			m.abandon(ctx, s, made)
 		}
 	}()
 	if err := s.lock(ctx); err != nil { // a kernel that dies at once waits for this to be over
@@ -111,15 +111,18 @@ func (s *session) adoptUp(made up) {
 	s.useConn(made.conn)
 }
 
-// abandon removes what a failed creation has left.
-func (m *Manager) abandon(ctx context.Context, s *session, made up) error {
+// abandon removes what a failed creation has left. Where that fails it is tried again, and whoever asked for the context
+// is told of the creation alone.
+func (m *Manager) abandon(ctx context.Context, s *session, made up) {
 	s.mu.Lock()
 	s.removed = true
 	s.mu.Unlock()
 	if made.conn != nil {
 		_ = made.conn.Close()
 	}
-	return m.discard(ctx, s.record.ID, made.container)
+	if err := m.discard(ctx, s.record.ID, made.container); err != nil {
+		m.log.Warn("failed creation not removed", "context", s.record.ID, "error", err)
+	}
 }
 
 func gone(left <-chan struct{}) bool {

@@ -52,9 +52,9 @@ func (s *session) deliver(ev Event) {
 		if r.done == nil { // else somebody reads again what is over
 			r.state = kernel.ExecutionRunning
 		}
-		fallthrough
-	case kernel.TypeDone: // its code is no longer needed, and must not run again
-		r.request = kernel.Request{Op: kernel.OpResume, ID: r.id}
+		r.request = kernel.Request{Op: kernel.OpResume, ID: r.id} // its code is no longer needed, and must not run again
+	case kernel.TypeDone:
+		r.ended(ev)
 	}
 	if r.awaited || r.reader == nil {
 		return
@@ -83,7 +83,6 @@ func (s *session) finish(i int, done Event) {
 	r := s.executions[i]
 	s.executions = slices.Delete(s.executions, i, i+1)
 	s.lastUsed = time.Now()
-	r.ended(done)
 	if _, delivered, whole := r.reader.seen(); whole {
 		r.output = delivered
 	}

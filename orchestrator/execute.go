@@ -6,13 +6,13 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 
 	"cubby/orchestrator/kernel"
-	"cubby/orchestrator/store"
 )
 
 // Execute starts an execution, behind those that the context already has. The error is nil as soon as the execution is
@@ -57,7 +57,7 @@ func (m *Manager) target(ctx context.Context, req ExecuteRequest) (*session, err
 func (s *session) execute(ctx context.Context, req ExecuteRequest) (*Execution, error) {
 	for {
 		s.mu.Lock()
-		state, changed, untold := s.state, s.changed, s.record.Loss.Untold()
+		state, changed, untold := s.state, s.changed, s.untold()
 		err := s.refuses()
 		s.mu.Unlock()
 		var e *Execution
@@ -99,7 +99,7 @@ func (s *session) send(req ExecuteRequest) (*Execution, error) {
 	s.sending.Lock()
 	defer s.sending.Unlock()
 	s.mu.Lock()
-	if s.state != StateReady || s.removed || s.record.Loss.Untold() {
+	if s.state != StateReady || s.removed || s.untold() {
 		s.mu.Unlock()
 		return nil, nil
 	}
@@ -118,10 +118,13 @@ func (s *session) send(req ExecuteRequest) (*Execution, error) {
 	s.executions = append(s.executions, r)
 	conn := s.conn
 	s.mu.Unlock()
-	if conn == nil { // it is being replaced, and its successor sends this
-		return e, nil
+	var err error
+	if conn != nil {
+		err = conn.Send(request)
+	} else { // it is being replaced, and its successor sends this
+		err = kernel.WriteFrame(io.Discard, request)
 	}
-	if err := conn.Send(request); errors.Is(err, kernel.ErrFrameTooLarge) {
+	if errors.Is(err, kernel.ErrFrameTooLarge) {
 		s.mu.Lock()
 		s.executions = slices.DeleteFunc(s.executions, func(other *run) bool { return other == r })
 		s.mu.Unlock()
@@ -188,19 +191,19 @@ func (m *Manager) Interrupt(_ context.Context, id string) error {
 	return nil
 }
 
-// tell ends an execution unrun, because state was lost that nobody has been told of. It returns nothing when somebody
-// else was told meanwhile.
+// tell ends an execution unrun, because state was lost that nobody has been told of: its reader will be. It returns
+// nothing when somebody else is being told.
 func (s *session) tell(ctx context.Context) (*Execution, error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, err
 	}
 	defer s.unlock()
 	s.mu.Lock()
-	loss, removed := s.record.Loss, s.removed
-	if !loss.Untold() || removed {
-		s.mu.Unlock()
+	defer s.mu.Unlock()
+	if !s.untold() || s.removed {
 		return nil, nil
 	}
+	loss := s.record.Loss
 	r := &run{id: newExecutionID(), generation: loss.Lost} // it was meant for that state
 	r.ended(Event{
 		ID: r.id, Seq: 1, Type: kernel.TypeDone, Time: time.Now(), Ending: kernel.EndingLost, State: kernel.StateLost,
@@ -209,9 +212,13 @@ func (s *session) tell(ctx context.Context) (*Execution, error) {
 	e := s.newReader(r, 0)
 	r.conclude()
 	s.remember(r)
-	s.mu.Unlock()
-	if err := s.put(func(r *store.Context) { r.Loss = r.Loss.Tell(loss.Lost) }); err != nil {
-		return nil, err
-	}
+	s.telling = r
 	return e, nil
+}
+
+// untold reports whether state was lost that nobody has been told of, and that nobody is about to be told of. The caller
+// holds mu.
+func (s *session) untold() bool {
+	loss, telling := s.record.Loss, s.telling
+	return loss.Untold() && (telling == nil || telling.generation < loss.Lost || telling.reader.deserted())
 }

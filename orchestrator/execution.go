@@ -25,6 +25,7 @@ type Execution struct {
 	queue     []Event
 	ended     bool          // nothing more is delivered
 	replaced  bool          // somebody else reads it now
+	left      bool          // its reader has left: nobody is told anything
 	late      bool          // its done was read before: what comes is late output, until finish
 	over      bool          // it had ended when its reader came
 	lastSeq   uint64        // of the newest event delivered
@@ -53,7 +54,7 @@ func (e *Execution) Deliver(ev Event) {
 	}
 	if ev.Seq == 0 || ev.Seq > e.lastSeq {
 		e.lastSeq = max(e.lastSeq, ev.Seq)
-		e.delivered += outputBytes(ev)
+		e.delivered += ev.OutputBytes()
 		e.partly = e.partly || ev.AtMost
 		e.queue = append(e.queue, ev)
 	}
@@ -133,6 +134,9 @@ func (e *Execution) next(ctx context.Context) (Event, error) {
 // it: a supervisor holds a done back behind output that nobody takes. From its call on nobody is told anything by this
 // execution. Of one that had ended before it was followed nothing is held back: Discard returns at once.
 func (e *Execution) Discard(ctx context.Context) {
+	e.mu.Lock()
+	e.left = true
+	e.mu.Unlock()
 	if e.over {
 		e.replace()
 		return
@@ -167,6 +171,13 @@ func (e *Execution) reads() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return !e.ended && !e.replaced
+}
+
+// deserted reports whether its reader has left it to Discard.
+func (e *Execution) deserted() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.left
 }
 
 // seen returns the sequence number of the newest event delivered, how many bytes of output and results were, and whether

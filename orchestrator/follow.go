@@ -123,5 +123,5 @@ func (s *session) unknown(id string) error {
 		return fmt.Errorf("%w: how it ended may have been lost with the state of generation %d, at %s",
 			err, loss.Lost, loss.At.Format(time.RFC3339))
 	}
-	return fmt.Errorf("%w: the last %d that have ended are remembered", err, remembered)
+	return fmt.Errorf("%w: the last %d that have ended are remembered", err, kernel.Remembered)
 }

@@ -10,12 +10,8 @@ import (
 	"cubby/orchestrator/store"
 )
 
-const (
-	// remembered is how many finished executions a session knows, as many as a supervisor's journal.
-	remembered = 2 * kernel.QueueLength
-	// maxEpitaph is how many bytes of words the record keeps of an ending.
-	maxEpitaph = 1 << 10
-)
+// maxEpitaph is how many bytes of words the record keeps of an ending.
+const maxEpitaph = 1 << 10
 
 // run is what a session knows of one execution: how far it has come, what repeats it on a new connection, and who reads
 // it. The session's mu guards it.
@@ -70,7 +66,7 @@ func (r *run) ended(done Event) {
 func (s *session) remember(r *run) {
 	r.over = true
 	s.finished = append(s.finished, r)
-	for len(s.finished) > remembered {
+	for len(s.finished) > kernel.Remembered {
 		s.finished[0].conclude()
 		s.finished[0] = nil
 		s.finished = s.finished[1:]

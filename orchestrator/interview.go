@@ -147,16 +147,21 @@ func (a *adoption) askAgain(ctx context.Context, c Container) {
 	}
 }
 
-// adoptLate adopts a container that has answered after the others, unless its context goes on without it.
+// adoptLate adopts a container that has answered after the others, unless its context goes on without it. One whose
+// context has been removed meanwhile is removed as well: what is removed does not come back.
 func (a *adoption) adoptLate(ctx context.Context, c claimant) {
 	a.late.Lock()
 	defer a.late.Unlock()
 	id := c.conn.Hello().Meta["id"]
-	err := fmt.Errorf("context %s %w", id, ErrConflict)
-	if _, unknown := a.m.session(id); unknown != nil {
+	_, unlisted := a.m.session(id)
+	var err error
+	switch {
+	case unlisted == nil:
+		err = errors.Join(fmt.Errorf("context %s: %w", id, ErrConflict), c.conn.Close())
+	case a.known[id]:
+		a.m.dismiss([]claimant{c})
+	default:
 		err = a.adoptUnknown(ctx, id, []claimant{c})
-	} else {
-		_ = c.conn.Close()
 	}
 	if err != nil {
 		a.m.log.Warn("container left alone", "container", c.Name, "error", err)

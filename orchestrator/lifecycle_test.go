@@ -209,6 +209,19 @@ func TestLostContainer(t *testing.T) {
 			require.Equal(t, fine("hi\n"), h.run(id, "print hi"))
 		})
 	}
+	t.Run("whose next one is gone at once is found nevertheless", func(t *testing.T) {
+		h := newHouse(t)
+		id := h.create()
+		h.engine.Exit(h.get(id).Container)
+		h.eventually(id, orchestrator.StateLost)
+		require.Equal(t, told{"", kernel.EndingLost, kernel.StateLost}, h.run(id, "print never"), "unrun")
+		h.engine.Hook(enginetest.Hooks{Attach: func() error { return orchestrator.ErrNotFound }})
+		_, err := h.Execute(t.Context(), orchestrator.ExecuteRequest{Context: id, Code: "print never"})
+		require.Error(t, err)
+		require.NotErrorIs(t, err, orchestrator.ErrNotFound)
+		h.engine.Hook(enginetest.Hooks{})
+		require.Equal(t, fine("hi\n"), h.run(id, "print hi"))
+	})
 	t.Run("a restart brings it back", func(t *testing.T) {
 		h := newHouse(t)
 		id := h.create()

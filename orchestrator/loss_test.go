@@ -69,6 +69,22 @@ func TestExecutionWhoseReaderHasLeftTellsNobodyOfALoss(t *testing.T) {
 	h.requireLossTold(id, 2)
 }
 
+func TestLossWhoseReaderHasLeftIsToldAgain(t *testing.T) {
+	h := newHouse(t)
+	id := h.create()
+	for generation := 2; generation <= 3; generation++ { // each loss is
+		h.engine.Crash(h.get(id).Container)
+		require.Eventually(t, func() bool { return h.get(id).Generation == generation }, soon, time.Millisecond)
+		h.start(id, "print never").Discard(t.Context())
+		h.requireLossTold(id, generation)
+	}
+	h.engine.Crash(h.get(id).Container)
+	require.Eventually(t, func() bool { return h.get(id).Generation == 4 }, soon, time.Millisecond)
+	h.start(id, "print never")
+	h.reopen() // before anybody has read that
+	h.requireLossTold(id, 4)
+}
+
 // A container at its process limit runs and takes no bridge.
 func TestContainerThatTakesNoBridgeIsReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -131,6 +147,15 @@ func TestContainerThatCannotBeRemovedAtOnceIsRemovedLater(t *testing.T) {
 		require.ErrorIs(t, err, orchestrator.ErrEngine)
 		require.Eventually(t, func() bool { return len(h.containers()) == 0 }, soon, time.Millisecond)
 		require.Eventually(t, func() bool { records, err := h.store.Contexts(); return err == nil && len(records) == 0 }, soon, time.Millisecond)
+	})
+	t.Run("of which whoever asked for the context hears nothing", func(t *testing.T) {
+		h := newHouse(t)
+		h.engine.Hook(enginetest.Hooks{Remove: func() error { return orchestrator.ErrEngine }})
+		_, err := h.Create(t.Context(), orchestrator.CreateRequest{Cwd: "/missing/x"})
+		require.ErrorIs(t, err, orchestrator.ErrInvalid)
+		require.NotErrorIs(t, err, orchestrator.ErrEngine)
+		h.engine.Hook(enginetest.Hooks{})
+		require.Eventually(t, func() bool { return len(h.containers()) == 0 }, soon, time.Millisecond)
 	})
 	t.Run("after a restart that failed", func(t *testing.T) {
 		h := newHouse(t)

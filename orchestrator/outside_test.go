@@ -1,6 +1,7 @@
 package orchestrator_test
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,6 +72,36 @@ func TestPausedContainer(t *testing.T) {
 			h.engine.Unpause(container)
 			time.Sleep(time.Minute)
 			require.Equal(t, fine("=1"), h.run(id, "get x"))
+		})
+	})
+	t.Run("takes no code that no frame holds", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse(t)
+			id := h.create()
+			container := h.get(id).Container
+			h.close()
+			h.engine.Pause(container)
+			h.open(orchestrator.Config{})
+			_, err := h.Execute(t.Context(), orchestrator.ExecuteRequest{Context: id, Code: strings.Repeat("\x01", orchestrator.MaxCode)})
+			require.ErrorIs(t, err, orchestrator.ErrTooLarge)
+			h.engine.Unpause(container)
+			require.Equal(t, fine("hi\n"), h.run(id, "print hi"))
+		})
+	})
+	t.Run("of a context that is removed before it answers", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse(t)
+			id := h.create()
+			paused := h.rival(id, 1, "set x rival")
+			h.close()
+			h.engine.Pause(paused)
+			h.open(orchestrator.Config{})
+			require.NoError(t, h.Remove(t.Context(), id))
+			h.engine.Unpause(paused)
+			time.Sleep(time.Minute)
+			_, err := h.Get(t.Context(), id)
+			require.ErrorIs(t, err, orchestrator.ErrNotFound, "it does not come back")
+			require.Empty(t, h.containers())
 		})
 	})
 	for name, end := range map[string]func(h *house, id string){

@@ -94,7 +94,7 @@ func (s *session) recreate(ctx context.Context, ending kernel.Ending, why string
 	})
 	if err != nil {
 		s.m.giveBack(made)
-		return errors.Join(err, s.lose(fmt.Sprintf("its new container could not be taken into use: %v", err)))
+		return errors.Join(err, s.lose("its new container could not be taken into use")) // users read it: no words of the store's
 	}
 	s.adoptUp(made)
 	s.m.removeLater(old)
@@ -256,7 +256,7 @@ func (s *session) revive(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bringUpTimeout+cleanUpTimeout)
 	defer cancel()
-	if err := s.recreate(ctx, kernel.EndingLost, ""); err != nil {
+	if err := s.recreate(ctx, kernel.EndingLost, "its container is gone"); err != nil { // where the record says no more
 		return fmt.Errorf("bring a new container for context %s: %w", id, err)
 	}
 	return nil

@@ -32,6 +32,7 @@ type session struct {
 	conn       *kernel.Conn // nil while there is none
 	executions []*run       // under way, in the order in which they were sent
 	finished   []*run       // the last ones, oldest first
+	telling    *run         // whose reader is about to be told of a loss; nil: nobody is
 	readers    uint64       // the number of the newest reader of any of them
 	removed    bool
 	inside     int       // requests that use the context now

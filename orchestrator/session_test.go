@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"cubby/orchestrator/kernel"
 	"cubby/orchestrator/store"
 )
 
@@ -24,4 +25,17 @@ func TestWriteDoesNotUndoWhatWasToldMeanwhile(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, records[0].Loss.Lost)
 	require.False(t, records[0].Loss.Untold(), "nor does the store say so")
+}
+
+// Between a follow and the supervisor's answer to it comes the done, for the reader before; the new one claims to have
+// seen everything.
+func TestDoneThatIsNoReadersIsAskedForAgain(t *testing.T) {
+	s := newSession(&Manager{}, store.Context{ID: "a", Generation: 1}, StateReady)
+	r := &run{id: "x", seq: 3}
+	s.executions = []*run{r}
+	s.newReader(r, 1<<60)
+	r.awaited = true
+	s.deliver(Event{ID: "x", Seq: 5, Type: kernel.TypeDone, Ending: kernel.EndingOK, State: kernel.StatePreserved})
+	require.Equal(t, []*run{r}, s.executions, "it is under way until its reader has heard the end")
+	require.Less(t, r.repetition().After, uint64(5))
 }

@@ -63,7 +63,7 @@ func (c *chaos) killCreating(t *testing.T) []*act {
 	for i := range acts {
 		acts[i] = &act{stake: &stake{}}
 	}
-	c.storm(t, time.Second, acts, func(ctx context.Context, a *act) error {
+	c.storm(t, 2*time.Second, acts, func(ctx context.Context, a *act) error {
 		cc, err := c.client.Create(ctx, wire.CreateContext{})
 		a.id = cc.ID
 		return err
@@ -94,7 +94,7 @@ func (c *chaos) others(t *testing.T) []string {
 // killRestarting interrupts restarts: each context has its variables, or a higher generation and none.
 func (c *chaos) killRestarting(t *testing.T, acts []*act) {
 	t.Helper()
-	c.storm(t, time.Second, acts, func(ctx context.Context, a *act) error { return c.client.Restart(ctx, a.id) })
+	c.storm(t, 2*time.Second, acts, func(ctx context.Context, a *act) error { return c.client.Restart(ctx, a.id) })
 	listed := c.ids(t)
 	kept, told := 0, 0
 	for _, a := range acts {

@@ -37,7 +37,7 @@ func operations(t *testing.T) int {
 	t.Helper()
 	text, set := os.LookupEnv("CUBBY_ABUSE_OPERATIONS")
 	if !set {
-		return 30
+		return 20
 	}
 	n, err := strconv.Atoi(text)
 	require.NoError(t, err)

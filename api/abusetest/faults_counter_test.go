@@ -39,6 +39,7 @@ func (s *server) count(t *testing.T, id string, limit int) *counter {
 	c := &counter{id: id, execution: started.ID, want: numbers(limit), server: s, stop: stop}
 	c.following.Go(func() { c.follow(ctx) })
 	t.Cleanup(func() { stop(); c.following.Wait() })
+	c.until(t, 0) // from here on the client comes back by itself
 	return c
 }
 

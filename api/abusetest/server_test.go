@@ -88,7 +88,7 @@ func (s *server) launch(t *testing.T) {
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	require.NoError(t, err)
 	defer log.Close()
-	s.cmd = exec.Command(s.program, append([]string{"serve", "--listen", s.address, "--state-dir", s.state}, s.args...)...) //nolint:noctx // ended by kill or terminate
+	s.cmd = exec.Command(s.program, append([]string{"serve", "--listen", s.address, "--state-dir", s.state}, s.args...)...) //nolint:noctx // kill, or a signal, ends it
 	s.cmd.Env = append(foreignEnvironment(), "XDG_CONFIG_HOME="+s.state)
 	s.cmd.Env = append(s.cmd.Env, s.env...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log

@@ -26,9 +26,9 @@ const (
 
 var errSilent = errors.New("the server has fallen silent")
 
-// Events returns an execution's events behind number after, each once and in order, and always its done as the last. A connection that
-// breaks, as when the server is restarted, is made again for as long as the client has Patience; what got lost meanwhile
-// is told by an EventGap. Breaking off the iteration interrupts nothing.
+// Events returns an execution's events behind number after, each once and in order, and always its done as the last. A
+// connection that breaks, as when the server is restarted, is made again for as long as the client has Patience; what got
+// lost meanwhile is told by an EventGap. Breaking off the iteration interrupts nothing.
 //
 // The error, if there is one, is the last of the sequence: ErrReplaced when a newer reader has taken over, ErrNotFound
 // when context or execution are gone, ErrInvalid when there is no such event yet, and that of the first connection or of

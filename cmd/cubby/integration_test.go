@@ -75,7 +75,7 @@ func TestIntegrationRun(t *testing.T) {
 		c := c.in(t)
 		code, _, stderr := c.run("run", "--timeout=1s", "-c", "import time; time.sleep(60)")
 		require.Equal(t, exitFailed, code)
-		require.Contains(t, stderr, "the deadline passed")
+		require.Contains(t, stderr, "execution ran into its timeout")
 	})
 	t.Run("a file and a directory", func(t *testing.T) {
 		c := c.in(t)

@@ -145,9 +145,9 @@ func (a *app) runServer(ctx context.Context, listener net.Listener, served *api.
 	return errors.Join(failure, stopped, closed)
 }
 
-// shutdown takes nothing new, which clients are told to bring to the next server, and gives what is under way its grace. Executions beyond it go on in their containers;
-// only their clients are cut off. With --remove-on-exit the contexts go, and their executions end at once: what takes
-// longer then is being created, and is waited for so that it goes, too.
+// shutdown takes nothing new, which clients are told to bring to the next server, and gives what is under way its grace.
+// Executions beyond it go on in their containers; only their clients are cut off. With --remove-on-exit the contexts go,
+// and their executions end at once: what takes longer then is being created, and is waited for so that it goes, too.
 func (a *app) shutdown(ctx context.Context, served *api.Server, server *http.Server, m *orchestrator.Manager) error {
 	ctx, cancel := context.WithTimeout(ctx, removalGrace)
 	defer cancel()

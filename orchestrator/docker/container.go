@@ -2,7 +2,6 @@ package docker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -52,7 +51,15 @@ func (e *Engine) start(ctx context.Context, spec orchestrator.ContainerSpec) (st
 	}
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), overrun)
 	defer cancel()
-	return "", errors.Join(err, e.remove(clean, created.ID))
+	e.tell(spec.Name, e.remove(clean, created.ID))
+	return "", err
+}
+
+// tell logs why a container that did not start stays behind; nil says nothing. Whoever wanted it is told why it did not.
+func (e *Engine) tell(name string, err error) {
+	if err != nil {
+		e.log.Warn("container that did not start not removed", "container", name, "error", err)
+	}
 }
 
 // createFailed gives the error of a create its kind, and removes the container if there is one: an answer can be lost.
@@ -69,7 +76,8 @@ func (e *Engine) createFailed(ctx context.Context, spec orchestrator.ContainerSp
 	}
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), queryLimit)
 	defer cancel()
-	return errors.Join(e.kind(ctx, err), e.removeLost(clean, spec.Name))
+	e.tell(spec.Name, e.removeLost(clean, spec.Name))
+	return e.kind(ctx, err)
 }
 
 // startKind gives the error of a start its kind. A program that is not in the image is no client's fault.

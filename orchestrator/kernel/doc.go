@@ -89,7 +89,8 @@
 //
 // Events go to a journal and from there to whoever is attached. Output and results live in a ring of 8 MiB: what it
 // drops is replaced by a gap. The started, error and done events of the last 128 executions live outside the ring: of all
-// that can run and wait at once, and of as many more. Those that the connection has not read yet stay in any case.
+// that can run and wait at once, and of as many more. Those that the connection has not read yet stay in any case. An
+// error whose frame is longer than MaxKeptError is output to the ring and to whoever counts that.
 // A new connection receives the events of an execution after it has sent an execute or a resume for it:
 //
 //	{"op":"resume","id":"01J…","after":41,"reader":7}

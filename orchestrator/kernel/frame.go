@@ -34,6 +34,12 @@ const (
 	QueueLength = 64
 	// QueueBytes is how many bytes of code wait; an execution that would exceed it is refused.
 	QueueBytes = 16 << 20
+	// Remembered is how many finished executions a journal, and a session, remembers: more than can end while nobody is
+	// attached. One that was forgotten then would be run again when it is repeated.
+	Remembered = 2 * QueueLength
+	// MaxKeptError is the length of the longest frame of an error that a journal keeps outside its ring, uncounted. A longer
+	// one counts as output.
+	MaxKeptError = 64 << 10
 )
 
 // Op names what a Request asks for.

@@ -18,5 +18,9 @@ func (s *Store) update(change func(*bbolt.Tx) error) error {
 	if err != nil || !os.SameFile(found, s.file) {
 		return fmt.Errorf("%s: %w", filepath.Dir(s.db.Path()), ErrMoved)
 	}
-	return s.db.Update(change)
+	if err := s.db.Update(change); err != nil {
+		return err
+	}
+	s.reserve.keep()
+	return nil
 }

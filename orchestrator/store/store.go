@@ -89,6 +89,7 @@ type Sandbox struct {
 type Store struct {
 	db       *bbolt.DB
 	file     fs.FileInfo // of the database as it was opened
+	reserve  reserve
 	instance string
 	setAside string
 }
@@ -100,7 +101,7 @@ func Open(dir string) (*Store, error) {
 		return nil, fmt.Errorf("create state directory: %w", err)
 	}
 	path := filepath.Join(dir, "state.db")
-	s := &Store{}
+	s := &Store{reserve: reserve{path: filepath.Join(dir, "reserve")}}
 	db, err := open(path)
 	if err != nil && !errors.Is(err, ErrInUse) && !errors.Is(err, ErrNewer) && !errors.Is(err, fs.ErrPermission) {
 		s.setAside = fmt.Sprintf("%s.corrupt-%s", path, time.Now().UTC().Format("20060102T150405.000"))
@@ -119,6 +120,7 @@ func Open(dir string) (*Store, error) {
 	if s.instance, err = instance(filepath.Join(dir, "instance")); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	s.reserve.keep()
 	return s, nil
 }
 
@@ -132,12 +134,18 @@ func (s *Store) SetAside() string { return s.setAside }
 // Close releases the state directory.
 func (s *Store) Close() error { return s.db.Close() }
 
-// PutContext writes a context's record.
-func (s *Store) PutContext(c Context) error { return put(s, bucketContexts, c.ID, c) }
+// PutContext writes a context's record. For one that is Removing there is room on a full disk, too.
+func (s *Store) PutContext(c Context) error {
+	write := s.update
+	if c.Removing {
+		write = s.relieve
+	}
+	return put(write, bucketContexts, c.ID, c)
+}
 
-// DeleteContext forgets a context. One that is not there is no error.
+// DeleteContext forgets a context, also on a full disk. One that is not there is no error.
 func (s *Store) DeleteContext(id string) error {
-	err := s.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketContexts).Delete([]byte(id)) })
+	err := s.relieve(func(tx *bbolt.Tx) error { return tx.Bucket(bucketContexts).Delete([]byte(id)) })
 	if err != nil {
 		return fmt.Errorf("delete record %s: %w", id, err)
 	}
@@ -154,17 +162,17 @@ func (s *Store) Contexts() ([]Context, error) {
 }
 
 // PutSandbox writes a sandbox's record.
-func (s *Store) PutSandbox(b Sandbox) error { return put(s, bucketSandboxes, b.Name, b) }
+func (s *Store) PutSandbox(b Sandbox) error { return put(s.update, bucketSandboxes, b.Name, b) }
 
 // Sandboxes returns all sandboxes.
 func (s *Store) Sandboxes() ([]Sandbox, error) { return all[Sandbox](s.db, bucketSandboxes) }
 
-func put(s *Store, bucket []byte, key string, record any) error {
+func put(write func(func(*bbolt.Tx) error) error, bucket []byte, key string, record any) error {
 	value, err := json.Marshal(record)
 	if err != nil {
 		return fmt.Errorf("encode record %s: %w", key, err)
 	}
-	err = s.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put([]byte(key), value) })
+	err = write(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put([]byte(key), value) })
 	if err != nil {
 		return fmt.Errorf("write record %s: %w", key, err)
 	}

@@ -72,7 +72,7 @@ func (c *conn) receive(ctx context.Context) {
 // send writes the hello, and then what there is to send, until the connection is closed.
 func (c *conn) send(hello kernel.Event) {
 	defer c.close()
-	batch := encode(hello)
+	batch := hello.Encode()
 	for {
 		if len(batch) == 0 {
 			select {
@@ -108,7 +108,7 @@ func (c *conn) gather(batch []byte) []byte {
 	if len(c.ready) == 0 && c.exited != nil {
 		exited := *c.exited
 		exited.Executions = c.s.journal.status()
-		batch = append(batch, encode(exited)...)
+		batch = append(batch, exited.Encode()...)
 		c.exited = nil
 	}
 	return batch
@@ -182,7 +182,7 @@ func (c *conn) notice(id string) {
 
 // reply sends a frame that answers a request. The caller holds the supervisor's mu.
 func (c *conn) reply(ev kernel.Event) {
-	c.replies = append(c.replies, encode(ev))
+	c.replies = append(c.replies, ev.Encode())
 	c.poke()
 }
 

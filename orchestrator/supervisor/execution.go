@@ -83,7 +83,7 @@ func (e *execution) Event(ev kernel.Event) {
 
 // count holds what the execution has written against its limit. The caller holds the supervisor's mu.
 func (e *execution) count(ev kernel.Event) {
-	e.printed += outputBytes(ev)
+	e.printed += ev.OutputBytes()
 	if limit := e.limits.OutputBytes; limit > 0 && e.printed > limit {
 		e.end(kernel.EndingOutputLimit)
 	}

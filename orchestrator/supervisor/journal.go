@@ -1,8 +1,6 @@
 package supervisor
 
 import (
-	"bytes"
-	"encoding/json"
 	"slices"
 
 	"cubby/orchestrator/kernel"
@@ -12,14 +10,9 @@ import (
 const (
 	// JournalSize is how many bytes of output and results a journal keeps, over all executions.
 	JournalSize = 8 << 20
-	// journalExecutions is how many finished executions a journal remembers: more than can end while nobody is attached.
-	// One that was forgotten then would be run again when it is repeated.
-	journalExecutions = 2 * kernel.QueueLength
 	// entryOverhead is what an entry costs in memory beside its frame. Without it, a million events of one byte
 	// would take many times JournalSize.
 	entryOverhead = 128
-	// maxKeptError is the longest error frame that is kept outside the ring; a longer one counts as output.
-	maxKeptError = 64 << 10
 )
 
 // journal holds the events of the executions of one supervisor, ready to be sent. Output and results share a ring of
@@ -83,10 +76,10 @@ func (j *journal) append(ev kernel.Event) {
 	}
 	j.seq++
 	ev.Seq = j.seq
-	frame := encode(ev)
+	frame := ev.Encode()
 	if len(frame) > kernel.MaxFrame {
 		ev = tooLarge(ev, len(frame))
-		frame = encode(ev)
+		frame = ev.Encode()
 	}
 	r.newest = ev.Seq
 	switch {
@@ -96,7 +89,7 @@ func (j *journal) append(ev kernel.Event) {
 		done := ev
 		r.state, r.done = kernel.ExecutionDone, &done
 		defer j.finish(r)
-	case ev.Type == kernel.TypeError && len(frame) <= maxKeptError:
+	case ev.Type == kernel.TypeError && len(frame) <= kernel.MaxKeptError:
 	default:
 		j.push(r, ev, frame)
 		return
@@ -106,7 +99,7 @@ func (j *journal) append(ev kernel.Event) {
 
 // push puts an entry into the ring and drops the oldest ones that no longer fit.
 func (j *journal) push(r *record, ev kernel.Event, frame []byte) {
-	r.output += outputBytes(ev)
+	r.output += ev.OutputBytes()
 	r.total += int64(len(frame))
 	r.ring = append(r.ring, entry{frame: frame, after: r.end()})
 	j.ring = append(j.ring, r)
@@ -126,7 +119,7 @@ func (j *journal) push(r *record, ev kernel.Event, frame []byte) {
 // finish remembers that an execution is over, and forgets the oldest ones when there are too many.
 func (j *journal) finish(r *record) {
 	j.finished = append(j.finished, r)
-	excess := len(j.finished) - journalExecutions
+	excess := len(j.finished) - kernel.Remembered
 	j.finished = slices.DeleteFunc(j.finished, func(old *record) bool {
 		if excess <= 0 || j.wanted(old) {
 			return false
@@ -137,26 +130,4 @@ func (j *journal) finish(r *record) {
 		return true
 	})
 	j.opened = slices.DeleteFunc(j.opened, func(old *record) bool { return j.records[old.id] != old })
-}
-
-// outputBytes returns how much output an event carries, as a gap counts it.
-func outputBytes(ev kernel.Event) int64 {
-	n := len(ev.Text) + len(ev.Value) + len(ev.Traceback)
-	for _, value := range ev.Data {
-		n += len(value)
-	}
-	return int64(n)
-}
-
-// encode returns an event as a frame, its newline included. Nothing in an event can fail to encode but a result's
-// data, which the adapter has parsed from JSON.
-func encode(ev kernel.Event) []byte {
-	var frame bytes.Buffer
-	encoder := json.NewEncoder(&frame)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(ev); err != nil {
-		frame.Reset()
-		_ = encoder.Encode(kernel.Event{ID: ev.ID, Seq: ev.Seq, Type: ev.Type, Value: err.Error()})
-	}
-	return frame.Bytes()
 }

@@ -39,13 +39,13 @@ func readFrom(t *testing.T, j *journal, id string, at position) (events []string
 		require.Equal(t, ev.Seq, e.after.seq)
 		require.Greater(t, ev.Seq, at.seq)
 		at = e.after
-		events = append(events, fmt.Sprintf("%s %d %d", ev.Type, ev.Seq, max(ev.Bytes, outputBytes(ev))))
+		events = append(events, fmt.Sprintf("%s %d %d", ev.Type, ev.Seq, max(ev.Bytes, ev.OutputBytes())))
 	}
 	return events
 }
 
 // frameSize is what an event of 100 bytes takes in the ring.
-var frameSize = len(encode(kernel.Event{ID: "a", Seq: 1, Type: kernel.TypeStdout, Text: strings.Repeat("x", 100)})) + entryOverhead
+var frameSize = len(kernel.Event{ID: "a", Seq: 1, Type: kernel.TypeStdout, Text: strings.Repeat("x", 100)}.Encode()) + entryOverhead
 
 func TestJournal(t *testing.T) {
 	cases := []struct {
@@ -141,14 +141,14 @@ func TestJournal(t *testing.T) {
 	})
 	t.Run("endings outlive any amount of output", func(t *testing.T) {
 		j := newJournal(10 * frameSize)
-		for i := range 3 * journalExecutions {
+		for i := range 3 * kernel.Remembered {
 			id := fmt.Sprint(i)
 			j.open(id)
 			j.append(lifecycle(id, kernel.TypeStarted))
 			j.append(text(id, 1000))
 			j.append(lifecycle(id, kernel.TypeDone))
 		}
-		require.Len(t, j.status(), journalExecutions)
+		require.Len(t, j.status(), kernel.Remembered)
 		require.Equal(t, kernel.ExecutionStatus{
 			ID: "383", Seq: 1152, State: kernel.ExecutionDone, Output: 1000,
 			Done: &kernel.Event{ID: "383", Seq: 1152, Type: kernel.TypeDone},
@@ -166,7 +166,7 @@ func TestJournal(t *testing.T) {
 	t.Run("large error counts as output", func(t *testing.T) {
 		j := newJournal(10 * frameSize)
 		j.open("a")
-		j.append(kernel.Event{ID: "a", Type: kernel.TypeError, Traceback: strings.Repeat("x", maxKeptError)})
+		j.append(kernel.Event{ID: "a", Type: kernel.TypeError, Traceback: strings.Repeat("x", kernel.MaxKeptError)})
 		j.append(text("a", 100))
 		require.Equal(t, []string{"gap 1 65536", "stdout 2 100"}, read(t, j, "a", 0))
 	})
@@ -223,7 +223,7 @@ func TestJournalTakesLittleMemory(t *testing.T) {
 		{"very many executions fail at length", 1_000, func(j *journal, i int) {
 			id := fmt.Sprint(i)
 			j.open(id)
-			j.append(kernel.Event{ID: id, Type: kernel.TypeError, Traceback: strings.Repeat("x", maxKeptError/8-100)})
+			j.append(kernel.Event{ID: id, Type: kernel.TypeError, Traceback: strings.Repeat("x", kernel.MaxKeptError/8-100)})
 			j.append(lifecycle(id, kernel.TypeDone))
 		}},
 	} {

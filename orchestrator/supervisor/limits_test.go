@@ -36,7 +36,7 @@ func TestOutputLimit(t *testing.T) {
 			size := int64(0)
 			ev := c.next()
 			for ; ev.Type != kernel.TypeDone; ev = c.next() {
-				size += outputBytes(ev)
+				size += ev.OutputBytes()
 			}
 			require.Equal(t, []any{kernel.EndingOutputLimit, kernel.StatePreserved}, []any{ev.Ending, ev.State})
 			require.Equal(t, "more than 1000 bytes of output and results", ev.Value)

@@ -31,29 +31,6 @@ type outputs struct {
 	stdout, stderr *pipe
 }
 
-// openOutputs makes the pipes of an execution and closes those of the oldest if there are too many.
-func (n *native) openOutputs(sink Sink) (outs *outputs, stdout, stderr *os.File, err error) {
-	outs = &outputs{}
-	if outs.stdout, stdout, err = newPipe(n.user, kernel.TypeStdout, sink); err != nil {
-		return nil, nil, nil, err
-	}
-	if outs.stderr, stderr, err = newPipe(n.user, kernel.TypeStderr, sink); err != nil {
-		outs.stdout.close()
-		return nil, nil, nil, errors.Join(err, stdout.Close())
-	}
-	n.reading.Go(outs.stdout.run)
-	n.reading.Go(outs.stderr.run)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.outputs = append(n.outputs, outs)
-	if len(n.outputs) > maxOutputs {
-		n.outputs[0].close()
-		n.outputs[0] = nil
-		n.outputs = n.outputs[1:]
-	}
-	return outs, stdout, stderr, nil
-}
-
 // pipe is the read end of one.
 type pipe struct {
 	file   *os.File
@@ -210,4 +187,27 @@ func (o *outputs) retire() {
 func (o *outputs) close() {
 	o.stdout.close()
 	o.stderr.close()
+}
+
+// openOutputs makes the pipes of an execution and closes those of the oldest if there are too many.
+func (n *native) openOutputs(sink Sink) (outs *outputs, stdout, stderr *os.File, err error) {
+	outs = &outputs{}
+	if outs.stdout, stdout, err = newPipe(n.user, kernel.TypeStdout, sink); err != nil {
+		return nil, nil, nil, err
+	}
+	if outs.stderr, stderr, err = newPipe(n.user, kernel.TypeStderr, sink); err != nil {
+		outs.stdout.close()
+		return nil, nil, nil, errors.Join(err, stdout.Close())
+	}
+	n.reading.Go(outs.stdout.run)
+	n.reading.Go(outs.stderr.run)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.outputs = append(n.outputs, outs)
+	if len(n.outputs) > maxOutputs {
+		n.outputs[0].close()
+		n.outputs[0] = nil
+		n.outputs = n.outputs[1:]
+	}
+	return outs, stdout, stderr, nil
 }

@@ -52,7 +52,7 @@ func (j *journal) next(id string, at position) (entry, bool) {
 			ID: id, Seq: g.after.seq, Type: kernel.TypeGap,
 			Bytes: g.after.output - max(g.before, at.output), AtMost: at.vague && g.first <= at.seq,
 		}
-		return entry{frame: encode(ev), after: g.after}, true
+		return entry{frame: ev.Encode(), after: g.after}, true
 	}
 	if first == nil {
 		return entry{}, false

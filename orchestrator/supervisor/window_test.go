@@ -104,7 +104,7 @@ func TestWindow(t *testing.T) {
 				ev := c.next()
 				size, last = size+len(ev.Text), ev.Seq
 			}
-			for range 2 * journalExecutions {
+			for range 2 * kernel.Remembered {
 				c.execute(rand.Text(), "")
 				c.done()
 			}
@@ -113,19 +113,19 @@ func TestWindow(t *testing.T) {
 			}
 			c.execute("one more", "")
 			c.done()
-			require.Len(t, b.dial(t).hello.Executions, journalExecutions, "read to its end, it is forgotten")
+			require.Len(t, b.dial(t).hello.Executions, kernel.Remembered, "read to its end, it is forgotten")
 		})
 	})
 	t.Run("executions that are forgotten leave nothing behind", func(t *testing.T) {
 		onBench(t, &scripted{}, Config{}, func(t *testing.T, b *bench) {
 			c := b.claimed(t)
-			for range 2 * journalExecutions {
+			for range 2 * kernel.Remembered {
 				c.execute(rand.Text(), "x")
 				c.done()
 			}
 			b.mu.Lock()
 			defer b.mu.Unlock()
-			require.LessOrEqual(t, len(b.conn.cursors), journalExecutions)
+			require.LessOrEqual(t, len(b.conn.cursors), kernel.Remembered)
 			for _, r := range b.journal.ring {
 				require.Equal(t, b.journal.knows(r.id), len(r.kept) > 0)
 			}
