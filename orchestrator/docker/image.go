@@ -156,16 +156,22 @@ func show(body io.ReadCloser, progress io.Writer) error {
 	return jsonmessage.DisplayJSONMessagesStream(body, progress, fd, isTerminal, nil)
 }
 
-// PruneStages removes the untagged images that carry the label ("key" or "key=value") and are at least so old.
+// PruneStages removes the untagged images that carry the label ("key" or "key=value") and are at least so old. An engine
+// prunes for one caller at a time: it waits until it is its turn, or ctx ends.
 func (e *Engine) PruneStages(ctx context.Context, label string, age time.Duration) error {
 	args := filters.NewArgs(filters.Arg("dangling", "true"), filters.Arg("label", label))
 	if age > 0 {
 		args.Add("until", age.String()) // by the engine's clock
 	}
-	if _, err := e.api.ImagesPrune(ctx, args); err != nil {
-		return fmt.Errorf("remove build stages labelled %s: %w", label, e.kind(ctx, err))
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		_, err := e.api.ImagesPrune(ctx, args)
+		if err == nil {
+			return nil
+		}
+		if !errdefs.IsConflict(err) || !pause(ctx, wait) {
+			return fmt.Errorf("remove build stages labelled %s: %w", label, e.kind(ctx, err))
+		}
 	}
-	return nil
 }
 
 // ListImages returns the images that cubby made and that have a tag, one entry a tag.

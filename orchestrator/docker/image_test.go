@@ -127,6 +127,12 @@ func TestPruneStages(t *testing.T) {
 		})
 		require.NoError(t, d.engine().PruneStages(t.Context(), "cubby.stage", age))
 	}
+	t.Run("somebody else's prune is waited for", func(t *testing.T) {
+		d := newDaemon(t)
+		busy := refuse(http.StatusConflict, "a prune operation is already running")
+		d.on("POST /images/prune", inTurn(busy, busy, reply(http.StatusOK, `{}`)))
+		require.NoError(t, d.engine().PruneStages(t.Context(), "cubby.stage", 0))
+	})
 }
 
 func TestRemoveImage(t *testing.T) {
