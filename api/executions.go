@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
 	"strconv"
 
 	"cubby/api/wire"
@@ -115,12 +116,16 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 
 // after returns the number of the last event that the client has seen, and the done if that is among those.
 func (s *Server) after(r *http.Request, id, execution string) (after uint64, before *orchestrator.Event, err error) {
-	values := r.URL.Query()[wire.ParamAfter]
-	if len(values) == 0 {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	values := query[wire.ParamAfter]
+	switch {
+	case err != nil, len(query) > 1, len(query) == 1 && len(values) != 1:
+		return 0, nil, &refusal{http.StatusBadRequest, "after: the query takes one after=NUMBER and nothing else"}
+	case len(values) == 0:
 		return 0, nil, nil
 	}
 	after, err = strconv.ParseUint(values[0], 10, 64)
-	if err != nil || len(values) > 1 {
+	if err != nil {
 		return 0, nil, &refusal{http.StatusBadRequest, "after is not the number of an event"}
 	}
 	status, err := s.Contexts.Execution(r.Context(), id, execution)

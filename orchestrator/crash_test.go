@@ -200,7 +200,17 @@ func TestServerKilledAtEveryStep(t *testing.T) {
 	})
 	t.Run("of the recovery from a kernel's death", func(t *testing.T) {
 		dying(t, prepared, func(h *house, id string, dead <-chan struct{}) error {
-			h.start(id, "die")
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			go func() {
+				select {
+				case <-dead: // a dead server answers nobody
+					cancel()
+				case <-ctx.Done():
+				}
+			}()
+			_, err := h.Execute(ctx, orchestrator.ExecuteRequest{Context: id, Code: "die"})
+			require.NoError(t, err)
 			require.Eventually(t, func() bool {
 				select {
 				case <-dead:

@@ -31,7 +31,11 @@ func (s *session) deliver(ev Event) {
 	switch {
 	case r == nil, ev.Type == kernel.TypeResumed && ev.Reader != r.number:
 		return
+	case ev.Type == kernel.TypeEnded:
+		s.learn(ev.Executions)
+		return
 	case ev.Type == kernel.TypeResumed:
+		r.take()
 		r.awaited = false
 		r.until = ev.Seq
 		r.endLate()
@@ -46,6 +50,7 @@ func (s *session) deliver(ev Event) {
 		ev.Seq = r.seq + 1
 		r.awaited, r.archived = false, true
 	}
+	r.take()
 	r.seq = max(r.seq, ev.Seq)
 	switch ev.Type {
 	case kernel.TypeStarted:
@@ -140,9 +145,7 @@ func (r *run) repetition() kernel.Request {
 	r.awaited = false
 	request := r.request
 	request.After = r.after()
-	if request.Op == kernel.OpResume {
-		request.Reader = r.number
-	}
+	request.Reader = r.number
 	return request
 }
 

@@ -64,7 +64,7 @@ func (s *session) execute(ctx context.Context, req ExecuteRequest) (*Execution, 
 		switch {
 		case err != nil:
 		case state == StateReady && !untold:
-			e, err = s.send(req)
+			e, err = s.send(ctx, req)
 		case state == StateReady, state == StateLost && untold:
 			e, err = s.tell(ctx)
 		case state == StateLost:
@@ -94,31 +94,48 @@ func (s *session) refuses() error {
 	return nil
 }
 
-// send puts an execution on the wire. It returns nothing when the context is no longer ready for one.
-func (s *session) send(req ExecuteRequest) (*Execution, error) {
+// send puts an execution on the wire and waits until the supervisor has it, so that it outlives this server, or until
+// its end or ctx's. It returns nothing when the context is no longer ready for one.
+func (s *session) send(ctx context.Context, req ExecuteRequest) (*Execution, error) {
+	e, taken, err := s.submit(req)
+	if e != nil {
+		select {
+		case <-taken:
+		case <-ctx.Done(): // its caller has left, and will say what becomes of it
+		case <-s.m.background.Done():
+			return nil, fmt.Errorf("%w: the server stops, and cannot say whether execution %s will run", ErrEngine, e.ID)
+		}
+	}
+	return e, err
+}
+
+// submit puts an execution on the wire. taken is closed once the supervisor has it, or it has ended.
+func (s *session) submit(req ExecuteRequest) (e *Execution, taken <-chan struct{}, err error) {
 	s.sending.Lock()
 	defer s.sending.Unlock()
 	s.mu.Lock()
 	if s.state != StateReady || s.removed || s.untold() {
 		s.mu.Unlock()
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err := s.queueFull(len(req.Code)); err != nil {
 		s.mu.Unlock()
-		return nil, err
+		return nil, nil, err
 	}
 	request := kernel.Request{
 		Op: kernel.OpExecute, ID: newExecutionID(), Code: req.Code, Env: req.Env, TimeoutMS: req.Timeout.Milliseconds(),
 		Limits: s.m.executionLimits(req),
 	}
 	r := &run{
-		id: request.ID, generation: s.record.Generation, state: kernel.ExecutionQueued, output: -1, request: request,
+		id: request.ID, generation: s.record.Generation, state: kernel.ExecutionQueued, output: -1,
+		taken: make(chan struct{}),
 	}
-	e := s.newReader(r, 0)
+	taken, e = r.taken, s.newReader(r, 0)
+	request.Reader = r.number
+	r.request = request
 	s.executions = append(s.executions, r)
 	conn := s.conn
 	s.mu.Unlock()
-	var err error
 	if conn != nil {
 		err = conn.Send(request)
 	} else { // it is being replaced, and its successor sends this
@@ -128,9 +145,9 @@ func (s *session) send(req ExecuteRequest) (*Execution, error) {
 		s.mu.Lock()
 		s.executions = slices.DeleteFunc(s.executions, func(other *run) bool { return other == r })
 		s.mu.Unlock()
-		return nil, fmt.Errorf("%w: code and environment, encoded: %w", ErrTooLarge, err)
+		return nil, nil, fmt.Errorf("%w: code and environment, encoded: %w", ErrTooLarge, err)
 	}
-	return e, nil
+	return e, taken, nil
 }
 
 // queueFull refuses code for which the supervisor may have no room. The caller holds mu.
@@ -138,8 +155,8 @@ func (s *session) queueFull(code int) error {
 	for _, r := range s.executions {
 		code += len(r.request.Code)
 	}
-	if len(s.executions) > kernel.QueueLength || code > kernel.QueueBytes {
-		return fmt.Errorf("%w: %d executions already wait in context %s", ErrCapacity, len(s.executions), s.record.ID)
+	if n := s.underWay(); n > kernel.QueueLength || code > kernel.QueueBytes {
+		return fmt.Errorf("%w: %d executions already wait in context %s", ErrCapacity, n, s.record.ID)
 	}
 	return nil
 }

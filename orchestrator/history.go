@@ -25,6 +25,7 @@ type run struct {
 	over        bool   // its done has been heard from the journal, or will not be: it is under way no more
 	archived    bool   // no journal has it any more: what is here is all there is
 	request     kernel.Request
+	taken       chan struct{} // closed once the supervisor is known to have it, or it has ended; nil: it was found there
 	interrupted bool
 
 	reader  *Execution // the newest one; nil: nobody has read it here
@@ -60,6 +61,15 @@ func (s *session) known(id string) (r *run, underWay int) {
 func (r *run) ended(done Event) {
 	r.done, r.state, r.seq = &done, kernel.ExecutionDone, max(r.seq, done.Seq)
 	r.request = kernel.Request{Op: kernel.OpResume, ID: r.id} // its code is let go
+	r.take()
+}
+
+// take notes that the execution needs this server no more. The caller holds mu.
+func (r *run) take() {
+	if r.taken != nil {
+		close(r.taken)
+		r.taken = nil
+	}
 }
 
 // remember keeps a finished execution, and forgets the oldest ones. The caller holds mu.
@@ -118,8 +128,9 @@ func (r *run) conclude() {
 }
 
 // endExecutions gives the journal of the container up. Every execution under way ends, with the done that its supervisor
-// is known to have written, else with the given one. The caller has made sure that no connection delivers any more.
-func (s *session) endExecutions(ending kernel.Ending, why string) {
+// is known to have written, else with the given one. The caller has made sure that no connection delivers any more, and
+// calls tell once the record has the endings: what somebody has been told, the next server knows as well.
+func (s *session) endExecutions(ending kernel.Ending, why string) (tell func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	underWay := s.executions
@@ -133,11 +144,32 @@ func (s *session) endExecutions(ending kernel.Ending, why string) {
 		}
 		s.remember(r)
 	}
+	var given []*run
 	for _, r := range s.finished {
 		if !r.archived {
+			r.archived = true
+			given = append(given, r)
+		}
+	}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, r := range given {
 			r.conclude()
 		}
 	}
+}
+
+// underWay returns how many executions have not ended, whether or not their readers are at their ends. The caller holds
+// mu.
+func (s *session) underWay() int {
+	n := 0
+	for _, r := range s.executions {
+		if r.done == nil {
+			n++
+		}
+	}
+	return n
 }
 
 // endings returns what the record keeps of the executions that no journal has any more. The caller holds mu.

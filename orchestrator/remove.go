@@ -43,7 +43,7 @@ func (m *Manager) remove(ctx context.Context, s *session, idle time.Duration) er
 	m.creating++ // its place stays taken until the container is gone
 	m.mu.Unlock()
 	s.dropConn()
-	s.endExecutions(kernel.EndingRemoved, "the context was removed")
+	s.endExecutions(kernel.EndingRemoved, "the context was removed")()
 	return m.discard(ctx, id, container)
 }
 

@@ -86,7 +86,7 @@ func (s *session) recreate(ctx context.Context, ending kernel.Ending, why string
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 	defer cancel()
-	s.retire(ctx, ending, why)
+	defer s.retire(ctx, ending, why)() // nobody is told before the record says so
 	next.ID = made.container
 	err = s.put(func(r *store.Context) {
 		r.Container, r.Next, r.Generation, r.Failed, r.Lost = next, nil, record.Generation+1, "", ""
@@ -109,8 +109,8 @@ func (m *Manager) giveBack(made up) {
 	m.removeLater(made.container)
 }
 
-// retire makes sure that nothing of the old container runs on, and ends its executions.
-func (s *session) retire(ctx context.Context, ending kernel.Ending, why string) {
+// retire makes sure that nothing of the old container runs on, and ends its executions; tell tells their readers.
+func (s *session) retire(ctx context.Context, ending kernel.Ending, why string) (tell func()) {
 	s.mu.Lock()
 	conn, container := s.conn, s.container
 	s.mu.Unlock()
@@ -120,7 +120,7 @@ func (s *session) retire(ctx context.Context, ending kernel.Ending, why string) 
 		}
 	}
 	s.dropConn()
-	s.endExecutions(ending, why)
+	return s.endExecutions(ending, why)
 }
 
 // stopped kills what runs in a container, and reports whether the supervisor says so. What it says of the executions is
@@ -209,7 +209,7 @@ func (s *session) close() {
 // fail gives a context up: it stays listed, with the reason, until it is restarted or removed.
 func (s *session) fail(why string) error {
 	s.close()
-	s.endExecutions(kernel.EndingLost, why)
+	defer s.endExecutions(kernel.EndingLost, why)()
 	err := s.put(func(r *store.Context) { // who asks for it is told that it is failed, and why
 		r.Failed, r.Loss = why, r.Loss.Happened(r.Generation, why, time.Now().UTC()).Tell(r.Generation)
 	})
@@ -227,7 +227,7 @@ func (s *session) fail(why string) error {
 // The caller holds the lifecycle lock.
 func (s *session) lose(why string) error {
 	s.close()
-	s.endExecutions(kernel.EndingLost, why)
+	defer s.endExecutions(kernel.EndingLost, why)()
 	err := s.put(func(r *store.Context) {
 		r.Lost = why // Next stays: its container may be there, for the next start to remove
 		r.Loss = r.Loss.Happened(r.Generation, why, time.Now().UTC())

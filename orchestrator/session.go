@@ -70,7 +70,7 @@ func (s *session) describe() CodeContext {
 	}
 	switch s.state {
 	case StateReady:
-		if len(s.executions) > 0 {
+		if s.underWay() > 0 {
 			cc.State = StateBusy
 		}
 	case StateFailed:

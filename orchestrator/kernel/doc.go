@@ -47,6 +47,8 @@
 // though no resumed answers it. So is an execute whose after says that events of it have been seen: where the journal has
 // forgotten it since, it is refused as an unknown execution.
 //
+// An execute with a reader is answered by a resumed, as a resume is: from then on the execution outlives the connection.
+//
 // There is exactly one done for every execute that was not refused, and it is always the execution's last event but
 // for late output: what a left-over process or thread of a finished execution prints carries that execution's id.
 // Sequence numbers rise over all executions and never go back in the life of a supervisor. They may skip.
@@ -101,11 +103,15 @@
 // counts exactly what a reader has not seen; where the journal no longer knows that, at_most says that bytes is an upper
 // bound.
 //
+// A done waits behind what a slow reader has not acknowledged. That the execution is over is told at once all the same:
+//
+//	{"id":"01J…","type":"ended","executions":[{"id":"01J…","seq":57,"state":"done","output":123,"done":{…}}]}
+//
 // The reader acknowledges what it has taken, every AckEvery bytes:
 //
 //	{"op":"ack","id":"01J…","seq":43}
 //
 // The supervisor sends at most Window unacknowledged bytes of an execution. When they are reached it stops reading
 // that execution's pipes, so a reader that reads gets everything; after AckPatience without an ack, or with nobody
-// attached, it reads on and never slows the kernel.
+// attached, it reads on and never slows the kernel. A reader that takes over from one that has stalled has no second more.
 package kernel

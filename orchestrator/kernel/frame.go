@@ -69,7 +69,7 @@ type Request struct {
 	TimeoutMS  int64             `json:"timeout_ms,omitempty"` // execute: the deadline, counted from started; 0 means none
 	Limits     *Limits           `json:"limits,omitempty"`     // execute
 	After      uint64            `json:"after,omitempty"`      // resume, repeated execute: the last sequence number seen
-	Reader     uint64            `json:"reader,omitempty"`     // resume: told again by its resumed
+	Reader     uint64            `json:"reader,omitempty"`     // resume, execute: told again by the resumed
 	Seq        uint64            `json:"seq,omitempty"`        // ack: the last sequence number taken
 }
 
@@ -91,6 +91,7 @@ const (
 	TypePong    EventType = "pong"
 	TypeExited  EventType = "exited"
 	TypeResumed EventType = "resumed"
+	TypeEnded   EventType = "ended"
 
 	TypeStarted EventType = "started"
 	TypeStdout  EventType = "stdout"
@@ -198,7 +199,7 @@ type Event struct {
 	Generation int               `json:"generation,omitempty"` // hello, refused: of the claim
 	Meta       map[string]string `json:"meta,omitempty"`       // hello, refused: of the claim
 	Exited     string            `json:"exited,omitempty"`     // hello: how the kernel died, if it did
-	Executions []ExecutionStatus `json:"executions,omitempty"` // hello, exited, stopped
+	Executions []ExecutionStatus `json:"executions,omitempty"` // hello, exited, stopped, ended
 	Reader     uint64            `json:"reader,omitempty"`     // resumed: of the request; its seq is that of the newest event
 }
 

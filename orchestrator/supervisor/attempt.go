@@ -14,7 +14,7 @@ import (
 //
 // What the done says is what happened: an error that came after the signal was sent is its work (the ending is the
 // signal's cause, state preserved); an execution that ends without one has ended ok, the signal notwithstanding; an
-// error from before the signal stays an error.
+// error from before the signal stays an error. Only output beyond its limit is told in any case.
 type attempt struct {
 	s *Supervisor
 	e *execution
@@ -149,7 +149,7 @@ func (a *attempt) conclude(ctx context.Context, err error) {
 	}
 	how := ended{ending: kernel.EndingOK, state: kernel.StatePreserved, usage: usage}
 	switch {
-	case a.e.cut:
+	case a.e.cut, a.e.cause == kernel.EndingOutputLimit: // that bound holds for code that ends by itself as well
 		how.ending, how.value = a.e.cause, a.e.excess()
 	case a.e.failed:
 		how.ending = kernel.EndingError

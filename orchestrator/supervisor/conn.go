@@ -153,12 +153,33 @@ func (c *conn) resume(req kernel.Request) {
 	c.reply(kernel.Event{ID: req.ID, Type: kernel.TypeResumed, Reader: req.Reader, Seq: c.s.journal.newest(req.ID)})
 }
 
+// take begins to send what an execute asks for, and says so to a reader who wants to know. The caller holds the
+// supervisor's mu.
+func (c *conn) take(req kernel.Request) {
+	if req.Reader != 0 {
+		c.resume(req)
+		return
+	}
+	c.subscribe(req.ID, req.After)
+}
+
+// ended tells that an execution is over, where its done has to wait for a slow reader. The caller holds the supervisor's mu.
+func (c *conn) ended(id string) {
+	cur := c.cursors[id]
+	if cur == nil || int64(cur.bytes)+c.s.journal.unread(id, cur.at) <= kernel.Window {
+		return
+	}
+	c.reply(kernel.Event{ID: id, Type: kernel.TypeEnded, Executions: []kernel.ExecutionStatus{c.s.journal.records[id].status()}})
+}
+
 // subscribe begins to send an execution's events after a sequence number. The caller holds the supervisor's mu.
 func (c *conn) subscribe(id string, after uint64) {
+	next := &cursor{at: c.s.journal.seek(id, after), room: make(chan struct{})}
 	if cur := c.cursors[id]; cur != nil {
 		close(cur.room)
+		next.stalled = cur.stalled // else readers that take over and read nothing would slow the kernel for ever
 	}
-	c.cursors[id] = &cursor{at: c.s.journal.seek(id, after), room: make(chan struct{})}
+	c.cursors[id] = next
 	c.notice(id)
 }
 

@@ -147,6 +147,7 @@ func (s *Supervisor) finish(e *execution, how ended) {
 		ID: e.run.ID, Type: kernel.TypeDone, Ending: how.ending, State: how.state, Value: how.value, Usage: how.usage,
 	})
 	if s.conn != nil {
+		s.conn.ended(e.run.ID)
 		s.conn.forget() // the journal forgets executions only when another is done
 	}
 	e.run.Code, e.run.Env = "", nil // late output may keep the execution for long

@@ -62,9 +62,14 @@ func (j *journal) newest(id string) uint64 {
 func (j *journal) status() []kernel.ExecutionStatus {
 	list := make([]kernel.ExecutionStatus, 0, len(j.opened))
 	for _, r := range j.opened {
-		list = append(list, kernel.ExecutionStatus{ID: r.id, Seq: r.newest, State: r.state, Output: r.output, Done: r.done})
+		list = append(list, r.status())
 	}
 	return list
+}
+
+// status returns where the execution stands.
+func (r *record) status() kernel.ExecutionStatus {
+	return kernel.ExecutionStatus{ID: r.id, Seq: r.newest, State: r.state, Output: r.output, Done: r.done}
 }
 
 // append gives an event the next sequence number and keeps it. Events of an execution that the journal does not know

@@ -108,7 +108,7 @@ func (s *Supervisor) setup(ctx context.Context, req kernel.Request) kernel.Event
 // handleExecute queues an execution, or takes the request as a resume. The caller holds mu.
 func (s *Supervisor) handleExecute(c *conn, req kernel.Request) {
 	if req.ID != "" && s.journal.knows(req.ID) {
-		c.subscribe(req.ID, req.After)
+		c.take(req)
 		return
 	}
 	err := checkExecute(req)
@@ -130,7 +130,7 @@ func (s *Supervisor) handleExecute(c *conn, req kernel.Request) {
 			fmt.Sprintf("%d executions with %d bytes of code wait already", len(s.queue), s.queued)))
 	default:
 		s.journal.open(req.ID)
-		c.subscribe(req.ID, req.After)
+		c.take(req)
 		s.queue = append(s.queue, newExecution(s, req))
 		s.queued += len(req.Code)
 		select {
