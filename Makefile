@@ -17,10 +17,10 @@ SUPERVISORS := $(addprefix images/supervisor/supervisor-linux-,amd64 arm64)
 export PATH := $(CACHE)/bin:$(PATH)
 
 .NOTPARALLEL:
-.PHONY: help setup build run test unit integration bench images lint fmt install clean FORCE
+.PHONY: help setup build run test unit integration test-engines soak bench rows images lint fmt install clean FORCE
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Make sure of a Docker engine, a C compiler, Python, Node and the Go modules
 	@sh deploy/engine.sh
@@ -49,6 +49,16 @@ unit: ## Run the tests that need no Docker
 
 integration: images ## Run the tests that need Docker, one package after the other, since some of them measure
 	$(GO) test -race -tags integration -count=1 -p 1 -timeout 30m $(ENGINE_TESTS)
+
+test-engines: images ## Run them on the Docker engines of three Debian releases (250 MB to download each; root)
+	sh deploy/test-engines.sh 'bookworm trixie forky' $(ENGINE_TESTS)
+
+SOAK ?= 30m
+soak: images ## Keep a server under load and faults for half an hour and look for growth (or SOAK=2m)
+	$(GO) test -tags integration -count=1 -v -timeout 0 -run '^TestSoak' ./api/abusetest -soak '$(SOAK)'
+
+rows: ## List the rows of attacks and faults that no test names yet
+	@sh api/abusetest/rows.sh
 
 bench: images ## Measure against real Docker
 	$(GO) test -tags integration -run '^$$' -bench . -p 1 $(ENGINE_TESTS)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"syscall"
 
 	"cubby/api/wire"
 	"cubby/orchestrator"
@@ -60,6 +61,9 @@ func contextNotFound(id string) error {
 // engineRemedy stands in for an engine's own words, which can hold paths of the host.
 const engineRemedy = "the container engine does not answer; try again, or run `cubby doctor` on the server"
 
+// exhaustedRemedy stands in for words that can hold paths of the host, too.
+const exhaustedRemedy = "the server's host is out of disk space or another resource; remove contexts, or see the server's log"
+
 // kinds are the statuses of the orchestrator's errors and of the server's end.
 var kinds = []struct {
 	kind       error
@@ -73,6 +77,8 @@ var kinds = []struct {
 	{orchestrator.ErrTooLarge, http.StatusRequestEntityTooLarge, "", ""},
 	{orchestrator.ErrConflict, http.StatusConflict, "", ""},
 	{orchestrator.ErrCapacity, http.StatusTooManyRequests, "", "5"},
+	{orchestrator.ErrExhausted, http.StatusServiceUnavailable, exhaustedRemedy, "10"},
+	{syscall.ENOSPC, http.StatusServiceUnavailable, exhaustedRemedy, "10"}, // the server's own state
 	{orchestrator.ErrImageMissing, http.StatusServiceUnavailable, "", ""},
 	{orchestrator.ErrEngine, http.StatusServiceUnavailable, engineRemedy, "10"},
 	{errDraining, http.StatusServiceUnavailable, "", "5"},

@@ -86,6 +86,9 @@ func statusOf(status orchestrator.ExecutionStatus) wire.Execution {
 // events sends an execution's events and follows it to its end. Who leaves, or reads too slowly, interrupts nothing, and
 // can come back.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet { // a HEAD must not take the execution from its reader
+		return methodNotAllowed([]string{http.MethodGet})(w, r)
+	}
 	id, execution, err := pathIDs(r)
 	if err != nil {
 		return err
@@ -100,7 +103,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	defer context.AfterFunc(s.running, cancel)() // the next server goes on where this one ends
+	defer context.AfterFunc(s.running, cancel)() //nolint:contextcheck // the next server goes on where this one ends
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set(wire.HeaderExecutionID, e.ID)
 	err = s.relay(ctx, w, e, &frames{generation: e.Generation, before: before})

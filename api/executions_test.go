@@ -76,7 +76,7 @@ func TestStart(t *testing.T) {
 	url := serve(t, api.Config{Contexts: fake})
 	res, body := ask(t, "POST", url+startPath, `{"code":"1","env_vars":{"A":"b"},"timeout_ms":1500,"max_output_bytes":7}`)
 	require.Equal(t, http.StatusCreated, res.StatusCode)
-	require.Equal(t, `{"id":"01J","context_id":"abc","generation":2,"state":"queued","seq":0}`, body)
+	require.JSONEq(t, `{"id":"01J","context_id":"abc","generation":2,"state":"queued","seq":0}`, body)
 	require.Equal(t, startPath+"/01J", res.Header.Get("Location"))
 	require.Equal(t, "01J", res.Header.Get("Cubby-Execution-Id"))
 	require.Equal(t, orchestrator.ExecuteRequest{
@@ -193,6 +193,12 @@ func TestAfter(t *testing.T) {
 			require.Equal(t, tc.repeat, strings.Contains(body, `"type":"done","seq":9,"ending":"oom"`), "the done that was seen comes again")
 		})
 	}
+}
+
+func TestAHeadTakesNothingOver(t *testing.T) {
+	res, _ := ask(t, "HEAD", serve(t, api.Config{Contexts: &contexts{t: t}})+eventsPath, "")
+	require.Equal(t, http.StatusMethodNotAllowed, res.StatusCode)
+	require.Equal(t, "GET", res.Header.Get("Allow"))
 }
 
 func TestIDsThatAreNone(t *testing.T) {

@@ -102,6 +102,35 @@ func asList(value any) []any {
 	return list
 }
 
+// TestOpenAPIExamplesAreReal: the streams that the definition shows are such as the server sends.
+func TestOpenAPIExamplesAreReal(t *testing.T) {
+	paths := definition(t)["paths"].(node)
+	examples := func(route wire.Route, mediaType string) (lines []string) {
+		ok := paths[route.Path].(node)[strings.ToLower(route.Method)].(node)["responses"].(node)["200"].(node)
+		for _, example := range ok["content"].(node)[mediaType].(node)["examples"].(node) {
+			lines = append(lines, strings.Split(strings.TrimSpace(example.(node)["value"].(string)), "\n")...)
+		}
+		require.NotEmpty(t, lines)
+		return lines
+	}
+	again := func(line string, parsed any, err error) {
+		require.NoError(t, err)
+		_, unknown := parsed.(wire.Other)
+		require.False(t, unknown, line)
+		text, err := wire.Marshal(parsed)
+		require.NoError(t, err)
+		require.Equal(t, line, string(text))
+	}
+	for _, line := range examples(wire.RouteExecute, "*/*") {
+		parsed, err := wire.ParseLine([]byte(line))
+		again(line, parsed, err)
+	}
+	for _, line := range examples(wire.RouteEvents, "application/x-ndjson") {
+		parsed, err := wire.ParseEvent([]byte(line))
+		again(line, parsed, err)
+	}
+}
+
 func TestOpenAPIReferencesResolve(t *testing.T) {
 	doc := definition(t)
 	used := 0

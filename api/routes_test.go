@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -123,6 +125,7 @@ func TestErrorsAreAnswered(t *testing.T) {
 	wrap := func(kind error) error { return fmt.Errorf("%w: do this", kind) }
 	secret := errors.New("open /var/lib/secret: denied")
 	const remedy = "the container engine does not answer; try again, or run `cubby doctor` on the server"
+	const exhausted = "the server's host is out of disk space or another resource; remove contexts, or see the server's log"
 	for _, tc := range []struct {
 		route  string
 		err    error
@@ -153,6 +156,8 @@ func TestErrorsAreAnswered(t *testing.T) {
 		{create, fmt.Errorf("%w: %w", orchestrator.ErrEngine, secret), 503, "Failed to create context: " + remedy},
 		{restart, fmt.Errorf("%w: %w", orchestrator.ErrEngine, secret), 503, "Failed to restart context abc: " + remedy},
 		{execute, fmt.Errorf("%w: %w", orchestrator.ErrEngine, secret), 503, remedy},
+		{create, fmt.Errorf("%w: %w", orchestrator.ErrExhausted, secret), 503, "Failed to create context: " + exhausted},
+		{create, fmt.Errorf("%w: %w", secret, syscall.ENOSPC), 503, "Failed to create context: " + exhausted},
 		{create, secret, 500, "Failed to create context: internal error (request {id})"},
 		{remove, secret, 500, "Failed to remove context abc: internal error (request {id})"},
 		{execute, secret, 500, "internal error (request {id})"},
@@ -172,8 +177,8 @@ func TestErrorsAreAnswered(t *testing.T) {
 			} else {
 				require.Equal(t, "text/plain; charset=utf-8", res.Header.Get("Content-Type"))
 			}
-			again := errors.Is(tc.err, orchestrator.ErrCapacity) || errors.Is(tc.err, orchestrator.ErrEngine)
-			require.Equal(t, again, res.Header.Get("Retry-After") != "")
+			again := []error{orchestrator.ErrCapacity, orchestrator.ErrEngine, orchestrator.ErrExhausted, syscall.ENOSPC}
+			require.Equal(t, slices.ContainsFunc(again, func(kind error) bool { return errors.Is(tc.err, kind) }), res.Header.Get("Retry-After") != "")
 			require.Eventually(t, func() bool { return strings.Contains(log.String(), "msg=request ") }, 5*time.Second, time.Millisecond)
 			require.Equal(t, errors.Is(tc.err, secret), strings.Contains(log.String(), "/var/lib/secret"))
 			require.NotContains(t, log.String(), "the code")

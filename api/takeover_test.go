@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -84,7 +86,7 @@ func TestTakeover(t *testing.T) {
 		replaced = append(replaced, two.Text())
 	}
 	require.NoError(t, two.Err())
-	require.Equal(t, `{"type":"replaced"}`, replaced[len(replaced)-1])
+	require.JSONEq(t, `{"type":"replaced"}`, replaced[len(replaced)-1])
 
 	engine.Open("g")
 	var all strings.Builder
@@ -95,7 +97,41 @@ func TestTakeover(t *testing.T) {
 	require.Contains(t, all.String(), `"text":"a\n"`)
 	require.Contains(t, all.String(), `"text":"b\n"`)
 	require.Contains(t, all.String(), `"ending":"ok"`)
-	over := decode[wire.Execution](t, "GET", url+wire.RouteExecution.For(id, running.ID), "")
-	require.Equal(t, wire.ExecutionDone, over.State)
-	require.Equal(t, "ok", over.Done.Ending)
+	for range 2 { // what is over stays over, also for who reads it again
+		over := decode[wire.Execution](t, "GET", url+wire.RouteExecution.For(id, running.ID), "")
+		require.Equal(t, wire.ExecutionDone, over.State)
+		require.Equal(t, "ok", over.Done.Ending)
+		_, again := ask(t, "GET", events, "")
+		require.True(t, strings.HasSuffix(all.String(), again), "from its beginning, without keepalives")
+		_, last := ask(t, "GET", fmt.Sprintf("%s?after=%d", events, over.Seq), "")
+		require.True(t, strings.HasSuffix(again, last))
+		require.Contains(t, last, `"type":"done"`, "after all has been seen")
+	}
+}
+
+// TestInterruptOfOne: of two executions the waiting one is interrupted alone.
+func TestInterruptOfOne(t *testing.T) {
+	url, engine := serveReal(t)
+	id := decode[wire.Context](t, "POST", url+"/contexts", `{}`).ID
+	start := url + wire.RouteStart.For(id)
+	runs := decode[wire.Execution](t, "POST", start, `{"code":"gate g\nprint a"}`)
+	waits := decode[wire.Execution](t, "POST", start, `{"code":"print b"}`)
+	<-engine.Waiting("g")
+	ending := func(e wire.Execution) string {
+		e = decode[wire.Execution](t, "GET", url+wire.RouteExecution.For(id, e.ID), "")
+		if e.Done == nil {
+			return ""
+		}
+		return e.Done.Ending
+	}
+	interrupt := url + wire.RouteInterruptExecution.For(id, waits.ID)
+	decode[any](t, "POST", interrupt, "")
+	require.Eventually(t, func() bool { return ending(waits) == "interrupted" }, patience, time.Millisecond)
+	require.Empty(t, ending(runs))
+	decode[any](t, "POST", interrupt, "") // does nothing to one that is over
+	engine.Open("g")
+	require.Eventually(t, func() bool { return ending(runs) == "ok" }, patience, time.Millisecond)
+	res, text := ask(t, "POST", url+wire.RouteInterruptExecution.For(id, "nobody"), "")
+	require.Equal(t, http.StatusNotFound, res.StatusCode)
+	require.Contains(t, text, "execution nobody of context "+id+" not found")
 }

@@ -33,22 +33,30 @@ func (m *Manager) Adopt(ctx context.Context) error {
 	if aside := m.Store.SetAside(); aside != "" {
 		m.log.Warn("the store was unreadable and is rebuilt from the engine; nothing is removed", "set_aside", aside)
 	}
+	claims, silent := m.interview(ctx, containers)
 	a := &adoption{
-		m: m, claims: m.interview(ctx, containers), byName: map[string]Container{}, images: map[string]Image{},
-		rebuilt: m.Store.SetAside() != "",
+		m: m, claims: claims, byName: map[string]Container{}, images: map[string]Image{}, rebuilt: m.Store.SetAside() != "",
 	}
 	for _, c := range containers {
 		a.byName[c.Name] = c
 	}
-	known := map[string]bool{}
+	known, named := map[string]bool{}, map[string]bool{}
 	var group multierror.Group
 	for _, record := range records {
-		known[record.ID] = true
+		known[record.ID], named[record.Container.Name] = true, true
+		if record.Next != nil {
+			named[record.Next.Name] = true
+		}
 		group.Go(func() error { return a.settle(ctx, record) })
 	}
-	for id := range a.claims {
+	for id, found := range a.claims {
 		if !known[id] {
-			group.Go(func() error { return a.adoptUnknown(ctx, id) })
+			group.Go(func() error { return a.adoptUnknown(ctx, id, found) })
+		}
+	}
+	for _, c := range silent {
+		if !named[c.Name] {
+			m.inBackground(func(ctx context.Context) { a.askAgain(ctx, c) })
 		}
 	}
 	err = group.Wait().ErrorOrNil()
@@ -63,6 +71,7 @@ type adoption struct {
 	claims  map[string][]claimant // those that answer, by the context that they serve
 	rebuilt bool                  // the records are not those that the containers had: nothing is removed
 
+	late   sync.Mutex // one container that answers late is looked at after the other
 	mu     sync.Mutex
 	images map[string]Image // the current one of each language that has been asked for
 }
@@ -216,8 +225,8 @@ func (s *session) adoptExecutions(hello kernel.Event) {
 }
 
 // adoptUnknown makes a record for a container that is claimed and ours, but that the store does not know.
-func (a *adoption) adoptUnknown(ctx context.Context, id string) error {
-	best, rest := choose(a.claims[id], store.Context{})
+func (a *adoption) adoptUnknown(ctx context.Context, id string, found []claimant) error {
+	best, rest := choose(found, store.Context{})
 	a.dismissRivals(store.Context{}, best, rest)
 	meta := best.conn.Hello().Meta
 	born, err := time.Parse(time.RFC3339Nano, meta["created_at"])

@@ -34,7 +34,7 @@ func (s *session) deliver(ev Event) {
 	case ev.Type == kernel.TypeResumed:
 		r.awaited = false
 		r.until = ev.Seq
-		s.deliverLate(r, i)
+		r.endLate()
 		return
 	case ev.Type == kernel.TypeRefused && i < 0: // the journal has forgotten it, and told nothing to who follows it now
 		if kernel.Refusal(ev.Name) == kernel.RefusedUnknown {
@@ -49,7 +49,9 @@ func (s *session) deliver(ev Event) {
 	r.seq = max(r.seq, ev.Seq)
 	switch ev.Type {
 	case kernel.TypeStarted:
-		r.state = kernel.ExecutionRunning
+		if r.done == nil { // else somebody reads again what is over
+			r.state = kernel.ExecutionRunning
+		}
 		fallthrough
 	case kernel.TypeDone: // its code is no longer needed, and must not run again
 		r.request = kernel.Request{Op: kernel.OpResume, ID: r.id}
@@ -59,15 +61,16 @@ func (s *session) deliver(ev Event) {
 	}
 	r.reader.Deliver(ev)
 	if i < 0 {
-		s.deliverLate(r, i)
+		r.endLate()
 	} else if ev.Type == kernel.TypeDone {
 		s.finish(i, ev)
 	}
 }
 
-// deliverLate ends the reading of a finished execution whose reader has what there was when it came.
-func (s *session) deliverLate(r *run, underWay int) {
-	if underWay >= 0 || r.until == 0 {
+// endLate ends the reading of a finished execution whose reader has what there was when it came. The caller holds the
+// session's mu.
+func (r *run) endLate() {
+	if !r.over || r.until == 0 {
 		return
 	}
 	if seq, _, _ := r.reader.seen(); seq >= r.until {
@@ -120,7 +123,7 @@ func (s *session) useConn(conn *kernel.Conn) {
 		}
 	}
 	for _, r := range s.finished {
-		if r.reader != nil && !r.archived && !r.reader.Ended() {
+		if r.reader != nil && !r.archived && r.reader.reads() {
 			repeat = append(repeat, r.repetition())
 		}
 	}
@@ -145,8 +148,11 @@ func (r *run) repetition() kernel.Request {
 }
 
 // after returns what its reader has seen of an execution, as a supervisor may be told: nobody has seen more than was heard
-// here, whatever a client says. The caller holds mu.
+// here, whatever a client says, and this session has to hear the done. The caller holds mu.
 func (r *run) after() uint64 {
 	seq, _, _ := r.reader.seen()
+	if r.done != nil && !r.over {
+		return min(seq, r.done.Seq-1)
+	}
 	return min(seq, r.seq)
 }

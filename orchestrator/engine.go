@@ -10,7 +10,7 @@ import (
 //
 // All methods may be called concurrently and return by the end of ctx, but for Start: once the engine has been told to
 // create a container its answer is waited for, so that the container can be removed again. Errors carry a kind of this package where one
-// fits: ErrNotFound for a container that is not there, ErrImageMissing, ErrEngine, ErrCapacity.
+// fits: ErrNotFound for a container that is not there, ErrImageMissing, ErrEngine, ErrExhausted.
 //
 // The order is Start → Attach (any number of times, one after the other) → Remove. Only containers that carry the
 // engine's own instance label are ever listed, watched or removed.

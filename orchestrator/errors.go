@@ -17,6 +17,8 @@ var (
 	ErrConflict = errors.New("conflict")
 	// ErrCapacity: a limit of this server is reached; the same request may succeed later.
 	ErrCapacity = errors.New("capacity reached")
+	// ErrExhausted: the host has no more of something, such as disk; the same request succeeds once there is again.
+	ErrExhausted = errors.New("host resources exhausted")
 	// ErrImageMissing: the language's image is not on the engine; the words name the command that builds it.
 	ErrImageMissing = errors.New("image missing")
 	// ErrReplaced: somebody else has begun to read the execution; the newest reader takes over.

@@ -101,3 +101,12 @@ func TestInterrupt(t *testing.T) {
 	require.Equal(t, fine("=1"), h.run(id, "get x"))
 	require.ErrorIs(t, h.Interrupt(t.Context(), "nope"), orchestrator.ErrNotFound)
 }
+
+func TestExecutionsCostNoWriteToTheDisk(t *testing.T) {
+	h := newHouse(t)
+	id := h.create()
+	require.NoError(t, h.store.Close())
+	for range 3 {
+		require.Equal(t, fine("hi\n"), h.run(id, "print hi"))
+	}
+}

@@ -106,7 +106,9 @@ func (e *Execution) next(ctx context.Context) (Event, error) {
 		if len(e.queue) > 0 {
 			ev := e.queue[0]
 			e.queue[0] = Event{} // let go of its text
-			e.queue = e.queue[1:]
+			if e.queue = e.queue[1:]; len(e.queue) == 0 {
+				e.queue = nil // the execution may be remembered for long
+			}
 			ackNow := e.taken(ev)
 			e.mu.Unlock()
 			if ackNow && e.ack != nil {
@@ -158,6 +160,13 @@ func (e *Execution) Ended() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.ended
+}
+
+// reads reports whether somebody still reads it and has not come to the end.
+func (e *Execution) reads() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return !e.ended && !e.replaced
 }
 
 // seen returns the sequence number of the newest event delivered, how many bytes of output and results were, and whether

@@ -54,14 +54,13 @@ func (m *Manager) Follow(_ context.Context, contextID, executionID string, after
 	s.sending.Lock() // not between the repetitions of a new connection
 	defer s.sending.Unlock()
 	s.mu.Lock()
-	r, underWay := s.known(executionID)
+	r, _ := s.known(executionID)
 	if r == nil {
 		defer s.mu.Unlock()
 		return nil, s.unknown(executionID)
 	}
 	e := s.newReader(r, after)
-	e.over = underWay < 0
-	e.late = e.over && after >= r.done.Seq
+	e.over, e.late = r.over, r.over && after >= r.done.Seq
 	conn, resume := s.conn, kernel.Request{Op: kernel.OpResume, ID: executionID, After: r.after(), Reader: r.number}
 	r.awaited = conn != nil
 	if r.archived {

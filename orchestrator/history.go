@@ -26,6 +26,7 @@ type run struct {
 	seq         uint64 // of its newest event
 	output      int64  // bytes of output and results; negative: not known
 	done        *Event // how it ended, once that is known; its reader may be far behind
+	over        bool   // its done has been heard from the journal, or will not be: it is under way no more
 	archived    bool   // no journal has it any more: what is here is all there is
 	request     kernel.Request
 	interrupted bool
@@ -38,9 +39,12 @@ type run struct {
 
 // status returns where an execution of this session stands. The caller holds mu.
 func (s *session) status(r *run) ExecutionStatus {
-	return ExecutionStatus{
-		ID: r.id, Context: s.record.ID, Generation: r.generation, State: r.state, Seq: r.seq, Done: r.done,
+	status := ExecutionStatus{ID: r.id, Context: s.record.ID, Generation: r.generation, State: r.state, Seq: r.seq}
+	if r.done != nil {
+		done := *r.done
+		status.Done = &done
 	}
+	return status
 }
 
 // known returns what the session knows of an execution, or nil. underWay is its index among those, or negative. The caller
@@ -64,6 +68,7 @@ func (r *run) ended(done Event) {
 
 // remember keeps a finished execution, and forgets the oldest ones. The caller holds mu.
 func (s *session) remember(r *run) {
+	r.over = true
 	s.finished = append(s.finished, r)
 	for len(s.finished) > remembered {
 		s.finished[0].conclude()
@@ -72,7 +77,8 @@ func (s *session) remember(r *run) {
 	}
 }
 
-// learn takes over what a supervisor tells of all its executions. The caller holds mu.
+// learn takes over what a supervisor tells of all its executions; it may have told newer things since. The caller holds
+// mu.
 func (s *session) learn(statuses []kernel.ExecutionStatus) {
 	for _, told := range statuses {
 		r, _ := s.known(told.ID)
@@ -85,7 +91,9 @@ func (s *session) learn(statuses []kernel.ExecutionStatus) {
 			r = &run{id: told.ID, generation: s.record.Generation}
 			s.remember(r)
 		}
-		r.seq, r.output, r.state = max(r.seq, told.Seq), told.Output, told.State
+		if told.Seq >= r.seq {
+			r.seq, r.output, r.state = told.Seq, told.Output, told.State
+		}
 		if told.Done != nil {
 			r.ended(*told.Done)
 		}

@@ -3,15 +3,23 @@ package orchestrator
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"cubby/orchestrator/kernel"
 	"cubby/orchestrator/store"
 )
 
-// parallelAdoptions is how many containers are looked into at once.
-const parallelAdoptions = 8
+const (
+	// parallelAdoptions is how many containers are looked into at once.
+	parallelAdoptions = 8
+	// askEvery is the pause before a container that did not answer is asked again, askTries how often one is that runs.
+	askEvery = time.Second
+	askTries = 10
+)
 
 // claimant is a container that runs and says which context it serves.
 type claimant struct {
@@ -57,42 +65,102 @@ func (m *Manager) dismiss(claimants []claimant) {
 	}
 }
 
-// interview asks every container that runs which context it serves, and returns the answers by context.
-func (m *Manager) interview(ctx context.Context, containers []Container) map[string][]claimant {
+// interview asks every container that runs which context it serves. It returns the answers by context, and the containers
+// that may give one later: those that are paused, or that took no bridge.
+func (m *Manager) interview(ctx context.Context, containers []Container) (claims map[string][]claimant, silent []Container) {
 	var (
 		mu     sync.Mutex
-		claims = map[string][]claimant{}
 		places = make(chan struct{}, parallelAdoptions)
 		asking sync.WaitGroup
 	)
+	claims = map[string][]claimant{}
 	for _, c := range containers {
-		if c.State != ContainerRunning || c.Finished {
+		if c.Finished || c.State == ContainerExited {
 			continue
 		}
 		asking.Go(func() {
 			places <- struct{}{}
 			defer func() { <-places }()
-			attaching, cancel := context.WithTimeout(ctx, attachPatience)
-			defer cancel()
-			events := &relay{}
-			conn, err := connect(attaching, m.Engine, c.ID, events.handle)
-			if err != nil {
-				m.log.Warn("container does not answer", "container", c.Name, "error", err)
-				return
-			}
-			hello := conn.Hello()
-			if !hello.Claimed || hello.Meta["instance"] != m.Store.Instance() {
-				_ = conn.Close()
-				return
-			}
+			found, err := m.ask(ctx, c)
 			mu.Lock()
 			defer mu.Unlock()
-			id := hello.Meta["id"]
-			claims[id] = append(claims[id], claimant{Container: c, conn: conn, events: events})
+			switch {
+			case err != nil:
+				m.log.Warn("container does not answer", "container", c.Name, "error", err)
+				silent = append(silent, c)
+			case found != nil:
+				id := found.conn.Hello().Meta["id"]
+				claims[id] = append(claims[id], *found)
+			}
 		})
 	}
 	asking.Wait()
-	return claims
+	return claims, silent
+}
+
+// ask asks a container which context it serves. One that serves none of ours is nil.
+func (m *Manager) ask(ctx context.Context, c Container) (*claimant, error) {
+	if c.State != ContainerRunning {
+		return nil, fmt.Errorf("container %s is %s: %w", c.Name, c.State, ErrConflict)
+	}
+	ctx, cancel := context.WithTimeout(ctx, attachPatience)
+	defer cancel()
+	events := &relay{}
+	conn, err := connect(ctx, m.Engine, c.ID, events.handle)
+	if err != nil {
+		return nil, err
+	}
+	if hello := conn.Hello(); !hello.Claimed || hello.Meta["instance"] != m.Store.Instance() {
+		return nil, conn.Close()
+	}
+	return &claimant{Container: c, conn: conn, events: events}, nil
+}
+
+// askAgain waits for the answer of a container that no record names, until it is gone. Whoever answers nothing although it
+// runs is given up after some tries, for the next start: it may be no supervisor that this program understands.
+func (a *adoption) askAgain(ctx context.Context, c Container) {
+	for tries := 0; tries < askTries; {
+		select {
+		case <-time.After(askEvery):
+		case <-ctx.Done():
+			return
+		}
+		found, err := a.m.find(ctx, c.ID)
+		if err != nil || found.State == ContainerPaused {
+			continue
+		}
+		if found.Finished || found.State == ContainerExited {
+			return
+		}
+		claimed, err := a.m.ask(ctx, found)
+		if errors.Is(err, ErrEngine) {
+			continue
+		}
+		tries++
+		if err != nil {
+			continue
+		}
+		if claimed != nil {
+			a.adoptLate(ctx, *claimed)
+		}
+		return
+	}
+}
+
+// adoptLate adopts a container that has answered after the others, unless its context goes on without it.
+func (a *adoption) adoptLate(ctx context.Context, c claimant) {
+	a.late.Lock()
+	defer a.late.Unlock()
+	id := c.conn.Hello().Meta["id"]
+	err := fmt.Errorf("context %s %w", id, ErrConflict)
+	if _, unknown := a.m.session(id); unknown != nil {
+		err = a.adoptUnknown(ctx, id, []claimant{c})
+	} else {
+		_ = c.conn.Close()
+	}
+	if err != nil {
+		a.m.log.Warn("container left alone", "container", c.Name, "error", err)
+	}
 }
 
 // choose returns the claimant that a context goes on with, and the others: that of the highest generation, and of

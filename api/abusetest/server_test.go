@@ -28,6 +28,7 @@ type server struct {
 	client *client.Client
 	docker *sdk.Client // the engine as everybody sees it
 
+	program string
 	address string
 	state   string   // its state directory
 	args    []string // beyond the address and the state directory
@@ -42,17 +43,29 @@ type server struct {
 // instance has on the engine is removed.
 func startServer(t *testing.T, args ...string) *server {
 	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := listener.Addr().String()
-	require.NoError(t, listener.Close())
+	return startProgram(t, program, args...)
+}
+
+// startProgram is startServer for a program of another version.
+func startProgram(t *testing.T, program string, args ...string) *server {
+	t.Helper()
+	address := freeAddress(t)
 	s := &server{
 		client: &client.Client{URL: "http://" + address}, docker: dial(t),
-		address: address, state: t.TempDir(), args: args, log: filepath.Join(t.TempDir(), "server.log"),
+		program: program, address: address, state: t.TempDir(), args: args, log: filepath.Join(t.TempDir(), "server.log"),
 	}
 	t.Cleanup(func() { s.end(t) })
 	s.start(t)
 	return s
+}
+
+// freeAddress is one on loopback that nobody listens at.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	return listener.Addr().String()
 }
 
 // start starts the server, on the same state directory and port every time, and waits until it answers.
@@ -61,7 +74,7 @@ func (s *server) start(t *testing.T) {
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	require.NoError(t, err)
 	defer log.Close()
-	s.cmd = exec.Command(program, append([]string{"serve", "--listen", s.address, "--state-dir", s.state}, s.args...)...) //nolint:noctx // ended by kill or terminate
+	s.cmd = exec.Command(s.program, append([]string{"serve", "--listen", s.address, "--state-dir", s.state}, s.args...)...) //nolint:noctx // ended by kill or terminate
 	s.cmd.Env = append(foreignEnvironment(), "XDG_CONFIG_HOME="+s.state)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	require.NoError(t, s.cmd.Start())

@@ -35,7 +35,7 @@ func (c *Client) Execute(ctx context.Context, req wire.Execute, fn func(wire.Lin
 // Stream runs code and returns as soon as its execution is accepted. The end of ctx, or the stream's Close, ends the
 // stream, by which the server interrupts the execution unless the request says otherwise.
 func (c *Client) Stream(ctx context.Context, req wire.Execute) (*Stream, error) {
-	res, err := c.send(ctx, wire.RouteExecute, nil, "", req)
+	res, err := c.send(ctx, wire.RouteExecute, nil, "", req) //nolint:bodyclose // Close does
 	if err != nil {
 		return nil, err
 	}

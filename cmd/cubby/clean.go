@@ -83,7 +83,7 @@ func openIdle(dir string) (*store.Store, error) {
 	}
 	state, err := store.Open(dir)
 	if errors.Is(err, store.ErrInUse) {
-		return nil, fmt.Errorf("%w%s: stop that one first", err, holder(dir))
+		return nil, inUse(err, dir, "stop that one first")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("state directory %s: %w", dir, err)

@@ -142,7 +142,7 @@ type cli struct {
 	terminal  bool
 	real      bool // the engine of this machine
 
-	statePatience time.Duration
+	statePatience, shutdownGrace time.Duration
 }
 
 // newCLI returns a cli whose every command line succeeds, if the server is there.
@@ -166,7 +166,7 @@ func (c *cli) process() (process, *buffer, *buffer) {
 	p := process{
 		stdin: strings.NewReader(c.stdin), stdout: &stdout, stderr: &stderr, stdoutTerminal: c.terminal, stderrTerminal: c.terminal,
 		env:           func(name string) string { return c.variables[name] },
-		statePatience: c.statePatience,
+		statePatience: c.statePatience, shutdownGrace: c.shutdownGrace,
 	}
 	if c.real {
 		return p, &stdout, &stderr

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,7 +71,7 @@ func TestCheckImages(t *testing.T) {
 			}
 			p, _, stderr := c.process()
 			a := &app{process: p}
-			err := checkImages(t.Context(), languageImages{instanceEngine{c.engine, "test"}, "amd64", p.tag}, chosen, a.logger())
+			err := checkImages(t.Context(), a.languageImages(instanceEngine{c.engine, "test"}, "amd64"), chosen, a.logger())
 			if tt.wantErr {
 				require.ErrorIs(t, err, orchestrator.ErrImageMissing)
 				return
@@ -80,4 +82,44 @@ func TestCheckImages(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestLanguageImagesKeepToWhatTheyFound(t *testing.T) {
+	engine := &movingImages{tags: map[string]string{"cubby-python:current": "sha256:one"}, there: []string{"sha256:one", "sha256:two"}}
+	c := newCLI(t)
+	p, _, _ := c.process()
+	l := (&app{process: p}).languageImages(engine, "amd64")
+	find := func() string {
+		t.Helper()
+		image, err := l.Image(t.Context(), "python")
+		require.NoError(t, err)
+		require.Equal(t, "cubby-python:current", image.Tag)
+		return image.ID
+	}
+	require.Equal(t, "sha256:one", find())
+	engine.tags["cubby-python:current"] = "sha256:two"
+	require.Equal(t, "sha256:one", find(), "the tag was moved")
+	engine.there = []string{"sha256:two"}
+	require.Equal(t, "sha256:two", find(), "the image is gone")
+	engine.there, engine.tags = nil, nil
+	_, err := l.Image(t.Context(), "python")
+	require.ErrorIs(t, err, orchestrator.ErrImageMissing)
+	require.ErrorContains(t, err, "cubby images build python")
+}
+
+// movingImages is an engine whose images come, go and change their tags.
+type movingImages struct {
+	instanceEngine
+	tags  map[string]string // to digests
+	there []string
+}
+
+func (e *movingImages) ImageID(_ context.Context, ref string) (orchestrator.Image, error) {
+	if id, tagged := e.tags[ref]; tagged {
+		return orchestrator.Image{ID: id, Tag: ref}, nil
+	}
+	if slices.Contains(e.there, ref) {
+		return orchestrator.Image{ID: ref, Tag: ref}, nil
+	}
+	return orchestrator.Image{}, orchestrator.ErrImageMissing
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 
 	"cubby/images"
 	"cubby/orchestrator"
@@ -44,25 +45,47 @@ func selected(names []string) ([]orchestrator.Language, error) {
 	return chosen, nil
 }
 
-// languageImages finds the current images of languages on an engine. It is an orchestrator.Images.
+// languageImages finds the images of languages on an engine, and keeps to what it has found: a tag that is moved to
+// another image changes nothing for as long as the first one is there. It is an orchestrator.Images.
 type languageImages struct {
 	engine engine
 	arch   string // the engine's
 	tag    func(language, arch string) (string, error)
+
+	mu    sync.Mutex
+	found map[string]orchestrator.Image // by language
 }
 
-var _ orchestrator.Images = languageImages{}
+var _ orchestrator.Images = (*languageImages)(nil)
+
+func (a *app) languageImages(e engine, arch string) *languageImages {
+	return &languageImages{engine: e, arch: arch, tag: a.tag, found: map[string]orchestrator.Image{}}
+}
 
 // Image implements orchestrator.Images. The error for a missing image names the command that builds it.
-func (l languageImages) Image(ctx context.Context, language string) (orchestrator.Image, error) {
+func (l *languageImages) Image(ctx context.Context, language string) (orchestrator.Image, error) {
+	l.mu.Lock()
+	image, known := l.found[language]
+	l.mu.Unlock()
+	if known {
+		_, err := l.engine.ImageID(ctx, image.ID)
+		if !errors.Is(err, orchestrator.ErrImageMissing) {
+			return image, err
+		}
+	}
 	tag, err := l.tag(language, l.arch)
 	if err != nil {
 		return orchestrator.Image{}, err
 	}
-	image, err := l.engine.ImageID(ctx, tag)
+	image, err = l.engine.ImageID(ctx, tag)
 	if errors.Is(err, orchestrator.ErrImageMissing) {
 		return image, fmt.Errorf("%w: the engine does not have %s; build it with: cubby images build %s",
 			orchestrator.ErrImageMissing, tag, language)
+	}
+	if err == nil {
+		l.mu.Lock()
+		l.found[language] = image
+		l.mu.Unlock()
 	}
 	return image, err
 }

@@ -45,8 +45,9 @@ type process struct {
 	connect func(ctx context.Context, instance string, log *slog.Logger) (engine, error)
 	// tag names a language's current image; nil: that of the embedded files.
 	tag func(language, arch string) (string, error)
-	// statePatience is how long a server waits for its state directory; 0: statePatience.
-	statePatience time.Duration
+	// statePatience is how long a server waits for its state directory, and shutdownGrace how long those wait for it to end
+	// whose executions run; 0: the constants of these names.
+	statePatience, shutdownGrace time.Duration
 }
 
 // app is one run of the program.
@@ -79,7 +80,7 @@ func run(ctx context.Context, p process, args []string) int {
 	if a.tag == nil {
 		a.tag = images.Tag
 	}
-	a.statePatience = cmp.Or(a.statePatience, statePatience)
+	a.statePatience, a.shutdownGrace = cmp.Or(a.statePatience, statePatience), cmp.Or(a.shutdownGrace, shutdownGrace)
 	root := a.root() //nolint:contextcheck // commands take theirs from cobra
 	root.SetArgs(args)
 	root.SetIn(p.stdin)

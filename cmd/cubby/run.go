@@ -62,7 +62,7 @@ func (a *app) runOnce(ctx context.Context, code string, env map[string]string, o
 	if err != nil {
 		return err
 	}
-	image, err := languageImages{engine, info.Architecture, a.tag}.Image(ctx, chosen[0].Name)
+	image, err := a.languageImages(engine, info.Architecture).Image(ctx, chosen[0].Name)
 	if err != nil {
 		return err
 	}

@@ -99,7 +99,7 @@ func (a *app) manager(ctx context.Context, e engine, state *store.Store, log *sl
 	if err != nil {
 		return nil, err
 	}
-	finder := languageImages{e, info.Architecture, a.tag}
+	finder := a.languageImages(e, info.Architecture)
 	if err := checkImages(ctx, finder, chosen, log); err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func (a *app) runServer(ctx context.Context, listener net.Listener, served *api.
 	closed := server.Close()
 	serving.Wait()
 	served.Close()
-	log.Info("stopped; what runs on is the next server's")
+	log.Info("stopped")
 	return errors.Join(failure, stopped, closed)
 }
 
@@ -151,7 +151,7 @@ func (a *app) runServer(ctx context.Context, listener net.Listener, served *api.
 func (a *app) shutdown(ctx context.Context, served *api.Server, server *http.Server, m *orchestrator.Manager) error {
 	ctx, cancel := context.WithTimeout(ctx, removalGrace)
 	defer cancel()
-	grace := shutdownGrace
+	grace := a.shutdownGrace
 	if a.config.RemoveOnExit {
 		grace = removalGrace
 	}

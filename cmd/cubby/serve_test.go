@@ -85,29 +85,38 @@ func TestServe(t *testing.T) {
 	})
 	t.Run("what its clients wait for ends, new code is for the next server, which waits for the state directory", func(t *testing.T) {
 		c := newCLI(t)
+		c.statePatience, c.shutdownGrace = time.Minute, time.Minute
 		first := c.serve()
 		c.variables["CUBBY_URL"] = first.url
 		id := strings.TrimSpace(c.ok("ctx", "create"))
 		ended := make(chan string, 1)
-		go func() { ended <- c.ok("ctx", "exec", id, "-c", "gate s\nprint a") }()
+		go func() {
+			_, stdout, _ := c.run("ctx", "exec", id, "-c", "gate s\nprint a")
+			ended <- stdout
+		}()
 		<-c.engine.Waiting("s")
 		stopped := make(chan int, 1)
 		go func() { stopped <- first.stop() }()
 		require.Eventually(t, func() bool {
-			code, _, stderr := c.run("ctx", "exec", id, "-c", "print b")
+			code, _, stderr := c.run("ctx", "create")
 			return code == exitFault && strings.Contains(stderr, "this server is stopping; try again")
 		}, time.Minute, time.Millisecond)
 
-		next := make(chan *server, 1)
-		go func() { next <- c.serve("--listen=" + strings.TrimPrefix(first.url, "http://")) }()
+		p, _, log := c.process()
+		ctx, signal := context.WithCancel(t.Context())
+		second := make(chan int, 1)
+		go func() { second <- run(ctx, p, []string{"serve", "--listen", strings.TrimPrefix(first.url, "http://")}) }()
+		logs := func(text string) func() bool { return func() bool { return strings.Contains(log.String(), text) } }
+		require.Eventually(t, logs("waiting for the state directory"), time.Minute, time.Millisecond)
 		c.engine.Open("s")
 		require.Equal(t, "a\n", <-ended)
 		require.Equal(t, exitOK, <-stopped, first.log.String())
 		require.Equal(t, 1, strings.Count(first.log.String(), "msg=\"stopping;"))
-		require.Equal(t, 1, strings.Count(first.log.String(), "msg=\"stopped;"))
-		second := <-next
+		require.Equal(t, 1, strings.Count(first.log.String(), "msg=stopped\n"))
+		require.Eventually(t, logs("msg=listening"), time.Minute, time.Millisecond)
 		require.Equal(t, "b\n", c.ok("ctx", "exec", id, "-c", "print b"))
-		require.Equal(t, exitOK, second.stop(), second.log.String())
+		signal()
+		require.Equal(t, exitOK, <-second, log.String())
 	})
 	t.Run("they go with --remove-on-exit", func(t *testing.T) {
 		c := newCLI(t)
@@ -254,7 +263,7 @@ func TestShutdownGrace(t *testing.T) {
 				go func() { _, _ = io.Copy(io.Discard, ours) }()
 				synctest.Wait()
 				began := time.Now()
-				require.NoError(t, (&app{config: tt.config}).shutdown(t.Context(), served, server, &orchestrator.Manager{}))
+				require.NoError(t, (&app{config: tt.config, process: process{shutdownGrace: shutdownGrace}}).shutdown(t.Context(), served, server, &orchestrator.Manager{}))
 				require.GreaterOrEqual(t, time.Since(began), tt.least)
 				require.LessOrEqual(t, time.Since(began), tt.most)
 				require.NoError(t, server.Close())

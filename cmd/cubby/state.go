@@ -34,32 +34,36 @@ func (a *app) openStore(ctx context.Context, log *slog.Logger) (*store.Store, er
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("wait for the state directory: %w", ctx.Err())
 		case waiting.Err() != nil:
-			return nil, fmt.Errorf("%w%s: stop that one, or give this one a directory of its own with --state-dir", err, holder(dir))
+			return nil, inUse(err, dir, "stop that one, or give this one a directory of its own with --state-dir")
 		case !told:
-			log.Info("waiting for the state directory, which another server has"+holder(dir), "limit", a.statePatience)
+			log.Info("waiting for the state directory, which another server has", "process", holder(dir), "limit", a.statePatience)
 		}
 	}
 }
 
-// holder says which process holds a state directory, where the system tells.
-func holder(dir string) string {
-	path := filepath.Join(dir, "state.db")
-	info, err := os.Stat(path)
+// inUse says who has a state directory, and what to do.
+func inUse(err error, dir, remedy string) error {
+	if pid := holder(dir); pid != 0 {
+		return fmt.Errorf("%w (process %d): %s", err, pid, remedy)
+	}
+	return fmt.Errorf("%w: %s", err, remedy)
+}
+
+// holder returns the id of the process that holds a state directory, 0 where the system does not tell.
+func holder(dir string) int {
+	info, err := os.Stat(filepath.Join(dir, "state.db"))
 	if err != nil {
-		return ""
+		return 0
 	}
 	file, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return ""
+		return 0
 	}
 	locks, err := os.ReadFile("/proc/locks")
 	if err != nil {
-		return "" // no Linux
+		return 0 // no Linux
 	}
-	if pid := lockHolder(string(locks), file.Ino); pid != 0 {
-		return fmt.Sprintf(" (process %d)", pid)
-	}
-	return ""
+	return lockHolder(string(locks), file.Ino)
 }
 
 // lockHolder finds who holds a whole file in the text of /proc/locks, whose lines are like

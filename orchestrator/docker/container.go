@@ -42,7 +42,7 @@ func (e *Engine) start(ctx context.Context, spec orchestrator.ContainerSpec) (st
 	}
 	err = e.heed(created.Warnings)
 	if err == nil && ctx.Err() == nil {
-		err = e.kind(ctx, e.api.ContainerStart(work, created.ID, container.StartOptions{}))
+		err = e.startKind(ctx, e.api.ContainerStart(work, created.ID, container.StartOptions{}))
 	}
 	if err == nil {
 		err = ctx.Err() // the caller has left, and will not learn of a container
@@ -70,6 +70,14 @@ func (e *Engine) createFailed(ctx context.Context, spec orchestrator.ContainerSp
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), queryLimit)
 	defer cancel()
 	return errors.Join(e.kind(ctx, err), e.removeLost(clean, spec.Name))
+}
+
+// startKind gives the error of a start its kind. A program that is not in the image is no client's fault.
+func (e *Engine) startKind(ctx context.Context, err error) error {
+	if errdefs.IsInvalidArgument(err) || errdefs.IsNotFound(err) {
+		return fmt.Errorf("the engine cannot start it: %w", err)
+	}
+	return e.kind(ctx, err)
 }
 
 // removeLost removes a container of ours by its name. The engine may still be making it, so a few looks are taken.

@@ -79,6 +79,16 @@ func TestStart(t *testing.T) {
 		require.ErrorContains(t, err, "Unknown runtime specified runsc")
 		require.NotErrorIs(t, err, orchestrator.ErrInvalid)
 	})
+	t.Run("an image without the supervisor is not the client's fault", func(t *testing.T) {
+		for _, status := range []int{http.StatusBadRequest, http.StatusNotFound} {
+			d := newStarter(t, created, refuse(status, "exec: no such file or directory"))
+			_, err := d.engine().Start(t.Context(), freshSpec())
+			require.ErrorContains(t, err, "no such file")
+			require.NotErrorIs(t, err, orchestrator.ErrInvalid)
+			require.NotErrorIs(t, err, orchestrator.ErrNotFound)
+			require.Equal(t, 1, d.count(removeCall))
+		}
+	})
 	t.Run("a spec that is refused asks the engine nothing", func(t *testing.T) {
 		d := newStarter(t, created, started)
 		spec := freshSpec()

@@ -27,7 +27,9 @@ func (e *Engine) kind(ctx context.Context, err error) error {
 	case client.IsErrConnectionFailed(err):
 		return fmt.Errorf("%w: %s: %w", orchestrator.ErrEngine, e.diagnose(ctx, err), err)
 	case exhausted(err):
-		return fmt.Errorf("%w: %w", orchestrator.ErrCapacity, err)
+		return fmt.Errorf("%w: %w", orchestrator.ErrExhausted, err)
+	case headless(err):
+		return fmt.Errorf("%w: it is without its containerd: %w", orchestrator.ErrEngine, err)
 	case errdefs.IsNotFound(err):
 		return fmt.Errorf("%w: %w", orchestrator.ErrNotFound, err)
 	case errdefs.IsConflict(err):
@@ -75,6 +77,12 @@ func exhausted(err error) bool {
 		}
 	}
 	return false
+}
+
+// headless reports whether the engine cannot reach the containerd below it, as while that starts again. It answers that
+// as an internal error with the words of gRPC at its end.
+func headless(err error) bool {
+	return errdefs.IsInternal(err) && strings.HasSuffix(err.Error(), ": unavailable")
 }
 
 // diagnose says what is wrong with the connection, and what to do. The SDK does not keep the cause of a connection that

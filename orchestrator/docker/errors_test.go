@@ -29,10 +29,11 @@ func TestKind(t *testing.T) {
 		"unavailable": {refuse(http.StatusServiceUnavailable, "shutting down"), orchestrator.ErrEngine},
 		"cut":         {hangUp, orchestrator.ErrEngine},
 		// All of these are plain internal errors but for their text: the engine gives nothing else to tell them by.
-		"disk":     {refuse(http.StatusInternalServerError, "mkdir /var/lib/docker/x: no space left on device"), orchestrator.ErrCapacity},
-		"keyrings": {refuse(http.StatusInternalServerError, "could not join session keyring: disk quota exceeded"), orchestrator.ErrCapacity},
-		"bridge":   {refuse(http.StatusInternalServerError, "adding interface to bridge docker0 failed: exchange full"), orchestrator.ErrCapacity},
-		"pools":    {refuse(http.StatusInternalServerError, "could not find an available, non-overlapping IPv4 address pool"), orchestrator.ErrCapacity},
+		"disk":     {refuse(http.StatusInternalServerError, "mkdir /var/lib/docker/x: no space left on device"), orchestrator.ErrExhausted},
+		"keyrings": {refuse(http.StatusInternalServerError, "could not join session keyring: disk quota exceeded"), orchestrator.ErrExhausted},
+		"bridge":   {refuse(http.StatusInternalServerError, "adding interface to bridge docker0 failed: exchange full"), orchestrator.ErrExhausted},
+		"pools":    {refuse(http.StatusInternalServerError, "could not find an available, non-overlapping IPv4 address pool"), orchestrator.ErrExhausted},
+		"headless": {refuse(http.StatusInternalServerError, `connection error: desc = "dial unix containerd.sock: connection refused": unavailable`), orchestrator.ErrEngine},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d.on("GET /volumes/"+name, c.answer)

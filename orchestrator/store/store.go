@@ -87,6 +87,7 @@ type Sandbox struct {
 // Store is an open state directory. Its methods may be called concurrently; a write that returns nil is on disk.
 type Store struct {
 	db       *bbolt.DB
+	file     fs.FileInfo // of the database as it was opened
 	instance string
 	setAside string
 }
@@ -111,6 +112,9 @@ func Open(dir string) (*Store, error) {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	s.db = db
+	if s.file, err = os.Stat(path); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	if s.instance, err = instance(filepath.Join(dir, "instance")); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -128,11 +132,15 @@ func (s *Store) SetAside() string { return s.setAside }
 func (s *Store) Close() error { return s.db.Close() }
 
 // PutContext writes a context's record.
-func (s *Store) PutContext(c Context) error { return put(s.db, bucketContexts, c.ID, c) }
+func (s *Store) PutContext(c Context) error { return put(s, bucketContexts, c.ID, c) }
 
 // DeleteContext forgets a context. One that is not there is no error.
 func (s *Store) DeleteContext(id string) error {
-	return s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketContexts).Delete([]byte(id)) })
+	err := s.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketContexts).Delete([]byte(id)) })
+	if err != nil {
+		return fmt.Errorf("delete record %s: %w", id, err)
+	}
+	return nil
 }
 
 // Contexts returns all contexts in the order of their creation.
@@ -145,17 +153,17 @@ func (s *Store) Contexts() ([]Context, error) {
 }
 
 // PutSandbox writes a sandbox's record.
-func (s *Store) PutSandbox(b Sandbox) error { return put(s.db, bucketSandboxes, b.Name, b) }
+func (s *Store) PutSandbox(b Sandbox) error { return put(s, bucketSandboxes, b.Name, b) }
 
 // Sandboxes returns all sandboxes.
 func (s *Store) Sandboxes() ([]Sandbox, error) { return all[Sandbox](s.db, bucketSandboxes) }
 
-func put(db *bbolt.DB, bucket []byte, key string, record any) error {
+func put(s *Store, bucket []byte, key string, record any) error {
 	value, err := json.Marshal(record)
 	if err != nil {
 		return fmt.Errorf("encode record %s: %w", key, err)
 	}
-	err = db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put([]byte(key), value) })
+	err = s.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put([]byte(key), value) })
 	if err != nil {
 		return fmt.Errorf("write record %s: %w", key, err)
 	}

@@ -58,7 +58,7 @@ func TestOpenRefusesADirectoryInUse(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrInUse)
 }
 
-func TestOpenRefusesANewerSchema(t *testing.T) {
+func TestF8OpenRefusesANewerSchema(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, mustOpenAndClose(dir))
 	db, err := bbolt.Open(filepath.Join(dir, "state.db"), 0o600, nil)
