@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"path"
 	"slices"
@@ -156,9 +157,23 @@ func (s *Server) HTTPServer() *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		ConnContext:       boundSendBuffer,
 	}
 	server.RegisterOnShutdown(s.stop)
 	return server
+}
+
+// sendBuffer is how much the kernel takes of an answer ahead of its client, about. Left alone, it takes megabytes, and
+// then nothing until a third of them has gone: a client that reads steadily, but slower than that third in a second, would
+// seem stuck to the supervisor, which does not let a stuck reader slow the code and drops output instead.
+const sendBuffer = 256 << 10
+
+// boundSendBuffer bounds the buffer of a connection that is new.
+func boundSendBuffer(ctx context.Context, c net.Conn) context.Context {
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(sendBuffer) // a larger one works, too
+	}
+	return ctx
 }
 
 // ServeHTTP implements http.Handler.

@@ -63,6 +63,33 @@ func TestB23SlowReader(t *testing.T) {
 	require.Less(t, growth(), int64(memoryGrowth))
 }
 
+// TestB23SteadyReader: a client that takes a megabyte a second reads, if slowly, and gets all.
+func TestB23SteadyReader(t *testing.T) {
+	usePlainProgram(t)
+	a := newArena(t, startServer(t))
+	for range 3 { // as in complete; more than all buffers hold together
+		st := a.begin(t, a.attacked, "import sys\nfor i in range(25): sys.stdout.write('x' * 10**6)\nNone")
+		st.body = bufio.NewReader(pace{st.body})
+		stdout, _ := st.sums(t)
+		require.Equal(t, int64(25_000_000), stdout.bytes+st.got.missing)
+		if st.got.gaps == 0 {
+			a.settle(t, st.got)
+			return
+		}
+		t.Logf("%d bytes are missing", st.got.missing)
+	}
+	require.Fail(t, "never complete")
+}
+
+// pace reads a megabyte a second, and never much at once.
+type pace struct{ io.Reader }
+
+func (p pace) Read(into []byte) (int, error) {
+	n, err := p.Reader.Read(into)
+	time.Sleep(time.Duration(n) * time.Microsecond)
+	return n, err
+}
+
 // trickle is a client that reads the answer to an execute slowly.
 type trickle struct {
 	conn    net.Conn

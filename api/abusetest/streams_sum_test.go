@@ -83,6 +83,23 @@ func (st *stream) sums(t *testing.T) (stdout, stderr sum) {
 	return stdout, stderr
 }
 
+// complete executes code until its output has come without a gap, which it does at once unless the machine keeps this
+// reader from reading for a whole second: then output is dropped for the code's sake. What is dropped is always told.
+func (a *arena) complete(t *testing.T, code string, size int64) (st *stream, stdout, stderr sum) {
+	t.Helper()
+	for range 5 {
+		st = a.begin(t, a.attacked, code)
+		stdout, stderr = st.sums(t)
+		require.Equal(t, size, stdout.bytes+stderr.bytes+st.got.missing, "read and missing")
+		if st.got.gaps == 0 {
+			return st, stdout, stderr
+		}
+		t.Logf("%d bytes are missing", st.got.missing)
+	}
+	require.Fail(t, "never complete")
+	return st, stdout, stderr
+}
+
 // countLines reads a stream of the lines 0, 1, 2, … to its end, and returns how many there are. The last may be cut.
 func countLines(t *testing.T, st *stream) int {
 	t.Helper()
