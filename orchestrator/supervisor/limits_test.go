@@ -45,6 +45,18 @@ func TestOutputLimit(t *testing.T) {
 			require.Equal(t, 1, interrupts)
 		})
 	})
+	t.Run("is told of code that ends before the interrupt, too", func(t *testing.T) {
+		quick := func(_ *scripted, _ Run, sink Sink) error {
+			sink.Event(kernel.Event{Type: kernel.TypeStarted})
+			sink.Event(kernel.Event{Type: kernel.TypeStdout, Text: strings.Repeat("x", 1001)})
+			return nil
+		}
+		onBench(t, &scripted{execute: quick}, Config{}, func(t *testing.T, b *bench) {
+			c := b.claimed(t)
+			c.send(limited)
+			c.ends("1", kernel.EndingOutputLimit, kernel.StatePreserved)
+		})
+	})
 	t.Run("kernel that goes on is killed", func(t *testing.T) {
 		deaf := func(k *scripted, _ Run, sink Sink) error {
 			sink.Event(kernel.Event{Type: kernel.TypeStarted})

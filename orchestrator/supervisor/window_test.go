@@ -65,6 +65,34 @@ func TestWindow(t *testing.T) {
 			require.EqualValues(t, many, printed.Load(), "then it is given up")
 		})
 	})
+	t.Run("kernel waits no second more for every reader that takes over", func(t *testing.T) {
+		var printed atomic.Int64
+		onBench(t, &scripted{execute: printer(many, &printed)}, Config{}, func(t *testing.T, b *bench) {
+			c := b.claimed(t)
+			c.execute("1", "")
+			c.next()
+			for reader := range uint64(4) {
+				time.Sleep(kernel.AckPatience / 3)
+				c.send(kernel.Request{Op: kernel.OpResume, ID: "1", Reader: reader + 1})
+			}
+			synctest.Wait()
+			require.EqualValues(t, many, printed.Load())
+		})
+	})
+	t.Run("reader that is slow learns of the end at once", func(t *testing.T) {
+		var printed atomic.Int64
+		onBench(t, &scripted{execute: printer(many, &printed)}, Config{}, func(t *testing.T, b *bench) {
+			c := b.claimed(t)
+			c.execute("1", "")
+			ev := c.next()
+			for ; ev.Type != kernel.TypeEnded; ev = c.next() {
+				require.NotEqual(t, kernel.TypeDone, ev.Type)
+			}
+			require.Len(t, ev.Executions, 1)
+			require.Equal(t, kernel.EndingOK, ev.Executions[0].Done.Ending)
+			require.EqualValues(t, many*kernel.MaxText, ev.Executions[0].Output)
+		})
+	})
 	t.Run("reader that acknowledges nothing is sent a window, and the rest after its ack", func(t *testing.T) {
 		var printed atomic.Int64
 		onBench(t, &scripted{execute: printer(many, &printed)}, Config{}, func(t *testing.T, b *bench) {
