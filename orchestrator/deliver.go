@@ -12,14 +12,17 @@ import (
 // handler returns what takes the events of one container.
 func (s *session) handler(c store.Container) func(Event) {
 	return func(ev Event) {
-		if ev.Type == kernel.TypeExited {
+		switch ev.Type {
+		case kernel.TypeEnded, kernel.TypeExited:
 			s.mu.Lock()
 			s.learn(ev.Executions)
 			s.mu.Unlock()
-			s.m.inBackground(func(ctx context.Context) { s.kernelDied(ctx, c.Name, ev.Value) })
-			return
+		default:
+			s.deliver(ev)
 		}
-		s.deliver(ev)
+		if ev.Type == kernel.TypeExited {
+			s.m.inBackground(func(ctx context.Context) { s.kernelDied(ctx, c.Name, ev.Value) })
+		}
 	}
 }
 
@@ -30,9 +33,6 @@ func (s *session) deliver(ev Event) {
 	r, i := s.known(ev.ID)
 	switch {
 	case r == nil, ev.Type == kernel.TypeResumed && ev.Reader != r.number:
-		return
-	case ev.Type == kernel.TypeEnded:
-		s.learn(ev.Executions)
 		return
 	case ev.Type == kernel.TypeResumed:
 		r.take()

@@ -35,6 +35,19 @@ func (h *house) reconnecting(id string) (release func()) {
 	}
 }
 
+// starting is start for an execution that the supervisor may take later.
+func (h *house) starting(id, code string) <-chan *orchestrator.Execution {
+	started := make(chan *orchestrator.Execution, 1)
+	go func() {
+		e, err := h.Execute(h.t.Context(), orchestrator.ExecuteRequest{Context: id, Code: code})
+		if err != nil {
+			h.t.Error(err)
+		}
+		started <- e
+	}()
+	return started
+}
+
 func TestWhoArrivesAsItIsDecidedToReapIsSpared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)

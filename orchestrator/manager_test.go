@@ -83,19 +83,6 @@ func (h *house) start(id, code string) *orchestrator.Execution {
 	return e
 }
 
-// starting is start for an execution that the supervisor may take later.
-func (h *house) starting(id, code string) <-chan *orchestrator.Execution {
-	started := make(chan *orchestrator.Execution, 1)
-	go func() {
-		e, err := h.Execute(h.t.Context(), orchestrator.ExecuteRequest{Context: id, Code: code})
-		if err != nil {
-			h.t.Error(err)
-		}
-		started <- e
-	}()
-	return started
-}
-
 // told is what an execution says, in short: "hi\n", "=value", "!NameError", and its ending and state.
 type told struct {
 	text   string
