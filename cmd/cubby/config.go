@@ -97,7 +97,7 @@ func (c *Config) flags(env func(string) string) *pflag.FlagSet {
 	f.IntVar(&c.MaxContexts, "max-contexts", orchestrator.DefaultMaxContexts, "how many contexts the server keeps")
 	f.DurationVar(&c.IdleTimeout, "idle-timeout", 0, "remove a context that was not used for so long (default: never)")
 	f.DurationVar(&c.MaxTimeout, "max-timeout", orchestrator.DefaultMaxTimeout, "longest deadline that an execution can ask for")
-	f.Var(&c.MaxOutput, "max-output-bytes", "most that an execution can write, output and results together (default: no bound)")
+	f.Var(&c.MaxOutput, "max-output-bytes", "end an execution whose output and results together exceed this (default: no bound)")
 	f.Var(&c.Workspace, "workspace-bytes", "end the code of contexts whose files together exceed this; 0: never")
 	f.BoolVar(&c.RemoveOnExit, "remove-on-exit", false, "remove all contexts when the server stops")
 	f.BoolVar(&c.Hello, "hello", false, "run one cell as soon as the server listens, and tell how to go on")
