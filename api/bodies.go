@@ -61,6 +61,18 @@ func (b *bodies) enter(r *http.Request) (leave func(), err error) {
 	return leave, nil
 }
 
+// readBody reads a request's body once there is room for it. Who has decoded it leaves.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (body *object, leave func(), err error) {
+	if leave, err = s.bodies.enter(r); err != nil {
+		return nil, nil, err
+	}
+	if body, err = readObject(w, r); err != nil {
+		leave()
+		return nil, nil, err
+	}
+	return body, leave, nil
+}
+
 // full tells why a body did not enter.
 func (b *bodies) full(r *http.Request) error {
 	if err := r.Context().Err(); err != nil {

@@ -55,15 +55,11 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) error {
 
 // readCreate reads the body of a create.
 func (s *Server) readCreate(w http.ResponseWriter, r *http.Request) (req orchestrator.CreateRequest, err error) {
-	leave, err := s.bodies.enter(r)
+	body, leave, err := s.readBody(w, r)
 	if err != nil {
 		return req, err
 	}
 	defer leave()
-	body, err := readObject(w, r)
-	if err != nil {
-		return req, err
-	}
 	req = orchestrator.CreateRequest{
 		Language: body.optionalText("language"), Cwd: body.optionalText("cwd"), Env: body.texts("env_vars"),
 	}

@@ -34,15 +34,11 @@ func (s *Server) execute(w http.ResponseWriter, r *http.Request) error {
 
 // readExecute reads the body of an execute. stay says that the execution goes on when its client leaves.
 func (s *Server) readExecute(w http.ResponseWriter, r *http.Request) (req orchestrator.ExecuteRequest, stay bool, err error) {
-	leave, err := s.bodies.enter(r)
+	body, leave, err := s.readBody(w, r)
 	if err != nil {
 		return req, false, err
 	}
 	defer leave()
-	body, err := readObject(w, r)
-	if err != nil {
-		return req, false, err
-	}
 	req = orchestrator.ExecuteRequest{
 		Context: body.optionalText("context_id"), Language: body.optionalText("language"),
 		Code: body.text("code"), Env: body.texts("env_vars"), Timeout: body.timeout("timeout_ms"),

@@ -37,15 +37,11 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request) error {
 
 // readStart reads the body of a start. It is ours, so a member that we do not know is a fault.
 func (s *Server) readStart(w http.ResponseWriter, r *http.Request) (req orchestrator.ExecuteRequest, err error) {
-	leave, err := s.bodies.enter(r)
+	body, leave, err := s.readBody(w, r)
 	if err != nil {
 		return req, err
 	}
 	defer leave()
-	body, err := readObject(w, r)
-	if err != nil {
-		return req, err
-	}
 	req = orchestrator.ExecuteRequest{
 		Code: body.text("code"), Env: body.texts("env_vars"), Timeout: body.timeout("timeout_ms"),
 		MaxOutput: body.count("max_output_bytes", math.MaxInt64),

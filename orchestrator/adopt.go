@@ -31,13 +31,14 @@ func (m *Manager) Adopt(ctx context.Context) error {
 	if err := m.openSandbox(ctx, containers); err != nil {
 		return err
 	}
-	if aside := m.Store.SetAside(); aside != "" {
+	aside := m.Store.SetAside()
+	if aside != "" {
 		m.log.Warn("the store was unreadable and is rebuilt from the engine; nothing is removed", "set_aside", aside)
 	}
 	claims, silent := m.interview(ctx, containers)
 	a := &adoption{
 		m: m, claims: claims, containers: containers, known: map[string]bool{}, images: map[string]Image{},
-		rebuilt: m.Store.SetAside() != "",
+		rebuilt: aside != "",
 	}
 	named := map[string]bool{}
 	var group multierror.Group

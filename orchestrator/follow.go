@@ -14,11 +14,7 @@ import (
 // lost generation has left its ending of. Whoever is given an ending by which state was lost has been told of that.
 // Errors: ErrNotFound, with words that tell what may have happened to it.
 func (m *Manager) Execution(_ context.Context, contextID, executionID string) (ExecutionStatus, error) {
-	s, err := m.session(contextID)
-	if err != nil {
-		return ExecutionStatus{}, err
-	}
-	leave, err := s.enter()
+	s, leave, err := m.enter(contextID)
 	if err != nil {
 		return ExecutionStatus{}, err
 	}
@@ -42,11 +38,7 @@ func (m *Manager) Execution(_ context.Context, contextID, executionID string) (E
 // output that the journal has. Where the execution's generation is gone there is only the done, after a gap where output
 // is known to be missing. ctx bounds nothing: Follow does not wait. Errors: ErrNotFound, as from Execution.
 func (m *Manager) Follow(_ context.Context, contextID, executionID string, after uint64) (*Execution, error) {
-	s, err := m.session(contextID)
-	if err != nil {
-		return nil, err
-	}
-	leave, err := s.enter()
+	s, leave, err := m.enter(contextID)
 	if err != nil {
 		return nil, err
 	}

@@ -23,11 +23,7 @@ const (
 // be brought up, or it does not take the context (its cwd has become a file), the old one is untouched.
 // Errors: ErrNotFound, ErrInvalid (the cwd), ErrImageMissing, ErrEngine.
 func (m *Manager) Restart(ctx context.Context, id string) (CodeContext, error) {
-	s, err := m.session(id)
-	if err != nil {
-		return CodeContext{}, err
-	}
-	leave, err := s.enter()
+	s, leave, err := m.enter(id)
 	if err != nil {
 		return CodeContext{}, err
 	}

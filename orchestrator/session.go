@@ -157,6 +157,15 @@ func (s *session) enter() (leave func(), err error) {
 	}), nil
 }
 
+// enter returns the session of a context that a request uses until it leaves. The error is ErrNotFound.
+func (m *Manager) enter(id string) (s *session, leave func(), err error) {
+	if s, err = m.session(id); err != nil {
+		return nil, nil, err
+	}
+	leave, err = s.enter()
+	return s, leave, err
+}
+
 // idleFor is how long nobody has used the context; 0 while somebody does. The caller holds mu.
 func (s *session) idleFor(now time.Time) time.Duration {
 	if s.inside > 0 || len(s.executions) > 0 || s.state == StateRestarting {

@@ -144,14 +144,21 @@ func (e *Engine) Remove(ctx context.Context, name string) error {
 // remove kills and removes a container, and tries until it is gone: a removal that is under way answers a conflict, and
 // a kill that takes the engine long an internal error.
 func (e *Engine) remove(ctx context.Context, id string) error {
+	err := persist(ctx, func() error {
+		return e.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
+	}, func(err error) bool { return errdefs.IsConflict(err) || errdefs.IsInternal(err) })
+	if err == nil || errdefs.IsNotFound(err) {
+		return nil
+	}
+	return fmt.Errorf("remove container %.12s: %w", id, e.kind(ctx, err))
+}
+
+// persist repeats f, ever more slowly, while it fails in a way that may pass. It returns the last error when ctx ends.
+func persist(ctx context.Context, f func() error, passes func(error) bool) error {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		err := e.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
-		if err == nil || errdefs.IsNotFound(err) {
-			return nil
-		}
-		again := errdefs.IsConflict(err) || errdefs.IsInternal(err)
-		if !again || !pause(ctx, wait) {
-			return fmt.Errorf("remove container %.12s: %w", id, e.kind(ctx, err))
+		err := f()
+		if err == nil || !passes(err) || !pause(ctx, wait) {
+			return err
 		}
 	}
 }

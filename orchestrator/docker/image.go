@@ -163,15 +163,14 @@ func (e *Engine) PruneStages(ctx context.Context, label string, age time.Duratio
 	if age > 0 {
 		args.Add("until", age.String()) // by the engine's clock
 	}
-	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+	err := persist(ctx, func() error {
 		_, err := e.api.ImagesPrune(ctx, args)
-		if err == nil {
-			return nil
-		}
-		if !errdefs.IsConflict(err) || !pause(ctx, wait) {
-			return fmt.Errorf("remove build stages labelled %s: %w", label, e.kind(ctx, err))
-		}
+		return err
+	}, errdefs.IsConflict)
+	if err != nil {
+		return fmt.Errorf("remove build stages labelled %s: %w", label, e.kind(ctx, err))
 	}
+	return nil
 }
 
 // ListImages returns the images that cubby made and that have a tag, one entry a tag.
