@@ -47,7 +47,9 @@ func TestReadme(t *testing.T) {
 				require.NoError(t, os.WriteFile(file, []byte(code), 0o600))
 				args = []string{"node", file}
 			case "python":
-				args = []string{interpreter, "-c", code}
+				file := filepath.Join(dir, "hello.py")
+				require.NoError(t, os.WriteFile(file, []byte(code), 0o600))
+				args = []string{interpreter, filepath.Join(root, "api/sdktest/python/run.py"), file}
 			default:
 				t.Fatalf("nobody knows how to run %q", e.language)
 			}

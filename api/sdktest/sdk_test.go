@@ -35,7 +35,7 @@ func TestPython(t *testing.T) {
 	require.NotEmpty(t, files)
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			runFile(t, s, "python", interpreter, "-m", "unittest", "-v", filepath.Base(file))
+			runFile(t, s, "python", interpreter, "run.py", filepath.Base(file), "-v")
 		})
 	}
 }
