@@ -40,12 +40,12 @@ type ImageBuild struct {
 
 // BuildOptions say what to build. The zero value builds all languages that are not built yet.
 type BuildOptions struct {
-	Languages []string // names or aliases; empty: all
-	Base      string   // the Debian trixie image to build on; empty: debian:trixie-slim from a registry, else one made here
-	CA        []byte   // certificates in PEM that the stages which fetch packages trust beside the usual ones
-	Proxies   Proxies  // for the time of the build
-	Force     bool     // build what is there already, too
-	Progress  io.Writer
+	Images   []string // folders, languages or aliases; empty: the usual image of every language
+	Base     string   // the Debian trixie image to build on; empty: debian:trixie-slim from a registry, else one made here
+	CA       []byte   // certificates in PEM that the stages which fetch packages trust beside the usual ones
+	Proxies  Proxies  // for the time of the build
+	Force    bool     // build what is there already, too
+	Progress io.Writer
 }
 
 // Proxies are the addresses of the proxies that the build's downloads go through. Empty: none.
@@ -97,22 +97,22 @@ func (b *builder) run(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("ask the engine for its architecture: %w", err)
 	}
-	languages, err := b.languages()
+	names, err := b.images()
 	if err != nil {
 		return err
 	}
-	for _, language := range languages {
-		if err := b.language(ctx, language, arch); err != nil {
-			return fmt.Errorf("build the image of %s: %w", language, err)
+	for _, name := range names {
+		if err := b.image(ctx, name, arch); err != nil {
+			return fmt.Errorf("build the image of %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// languages returns the normalised names of what was asked for, each once.
-func (b *builder) languages() ([]string, error) {
+// images returns the folders of what was asked for, each once.
+func (b *builder) images() ([]string, error) {
 	var names []string
-	if len(b.options.Languages) == 0 {
+	if len(b.options.Images) == 0 {
 		all, err := b.tree.languages()
 		if err != nil {
 			return nil, err
@@ -122,20 +122,20 @@ func (b *builder) languages() ([]string, error) {
 		}
 		return names, nil
 	}
-	for _, name := range b.options.Languages {
-		language, err := b.tree.lookup(name)
+	for _, name := range b.options.Images {
+		f, err := b.tree.folder(name)
 		if err != nil {
 			return nil, err
 		}
-		if !slices.Contains(names, language.Name) {
-			names = append(names, language.Name)
+		if !slices.Contains(names, f.name) {
+			names = append(names, f.name)
 		}
 	}
 	return names, nil
 }
 
-func (b *builder) language(ctx context.Context, language, arch string) error {
-	tag, err := b.tree.tag(language, arch)
+func (b *builder) image(ctx context.Context, name, arch string) error {
+	tag, err := b.tree.tag(name, arch)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (b *builder) language(ctx context.Context, language, arch string) error {
 			return err
 		}
 		if found != "" {
-			b.say("%s: %s is there already", language, tag)
+			b.say("%s: %s is there already", name, tag)
 			return nil
 		}
 	}
@@ -154,11 +154,15 @@ func (b *builder) language(ctx context.Context, language, arch string) error {
 			return err
 		}
 	}
-	packages, err := b.packages(ctx, language)
+	f, err := b.tree.folder(name)
 	if err != nil {
 		return err
 	}
-	files, err := b.tree.driver(language, arch)
+	packages, err := b.packages(ctx, f)
+	if err != nil {
+		return err
+	}
+	files, err := b.tree.driver(f, arch)
 	if err != nil {
 		return err
 	}
@@ -166,9 +170,9 @@ func (b *builder) language(ctx context.Context, language, arch string) error {
 	return b.build(ctx, ImageBuild{Tag: tag, Dockerfile: "Dockerfile.driver", Args: map[string]string{"PACKAGES": packages}}, files)
 }
 
-// packages returns the tag of the image with a language's packages, which it builds if it is not there. A base that was
+// packages returns the tag of the image with a folder's packages, which it builds if it is not there. A base that was
 // renewed makes other packages.
-func (b *builder) packages(ctx context.Context, language string) (string, error) {
+func (b *builder) packages(ctx context.Context, f folder) (string, error) {
 	base, err := b.engine.ImageID(ctx, b.base)
 	if err != nil {
 		return "", err
@@ -176,7 +180,7 @@ func (b *builder) packages(ctx context.Context, language string) (string, error)
 	if base == "" {
 		return "", fmt.Errorf("the base image %s was removed meanwhile", b.base)
 	}
-	tag, err := b.tree.packagesTag(language)
+	tag, err := b.tree.packagesTag(f.packages)
 	if err != nil {
 		return "", err
 	}
@@ -188,7 +192,7 @@ func (b *builder) packages(ctx context.Context, language string) (string, error)
 	if found != "" && !b.options.Force {
 		return tag, nil
 	}
-	files, err := filesOf(b.tree.packages, language)
+	files, err := filesOf(b.tree.packages, f.packages)
 	if err != nil {
 		return "", err
 	}

@@ -133,7 +133,7 @@ func TestBuild(t *testing.T) {
 	t.Run("another supervisor or driver leaves the packages as they are", func(t *testing.T) {
 		for _, name := range []string{"supervisor/supervisor-linux-amd64", "python/driver.py"} {
 			b := newBench()
-			b.options.Languages = []string{"python"}
+			b.options.Images = []string{"python"}
 			require.NoError(t, b.run(t.Context()))
 			b.engine.calls, b.tree = nil, change(name, "other")
 			require.NoError(t, b.run(t.Context()))
@@ -142,14 +142,14 @@ func TestBuild(t *testing.T) {
 	})
 	t.Run("other requirements, and a base that was renewed, make other packages", func(t *testing.T) {
 		for name, renew := range map[string]func(b *bench){
-			"requirements": func(b *bench) { b.tree = change("python/requirements.txt", "other") },
+			"requirements": func(b *bench) { b.tree = change("python/packages/requirements.txt", "other") },
 			"base": func(b *bench) {
 				b.engine.images[publicBase] = "sha256:fedcba9876543210"
 				b.tree = change("python/driver.py", "other")
 			},
 		} {
 			b := newBench()
-			b.options.Languages = []string{"python"}
+			b.options.Images = []string{"python"}
 			require.NoError(t, b.run(t.Context()))
 			renew(b)
 			require.NoError(t, b.run(t.Context()))
@@ -168,13 +168,13 @@ func TestBuild(t *testing.T) {
 	})
 	t.Run("a language named twice is built once", func(t *testing.T) {
 		b := newBench()
-		b.options.Languages = []string{"py", "python"}
+		b.options.Images = []string{"py", "python"}
 		require.NoError(t, b.run(t.Context()))
 		require.Len(t, b.engine.builds, 2)
 	})
 	t.Run("an unknown language is refused before anything is pulled", func(t *testing.T) {
 		b := newBench()
-		b.options.Languages = []string{"python", "cobol"}
+		b.options.Images = []string{"python", "cobol"}
 		require.ErrorIs(t, b.run(t.Context()), ErrUnknownLanguage)
 		require.Empty(t, b.engine.calls)
 	})

@@ -1,6 +1,6 @@
 // Package images holds the languages that contexts can have and builds their images.
 //
-// A language is a folder here: packages, a driver and language.json. The folders and the supervisor's two binaries are
+// A folder here is an image: packages, a driver and language.json. The folders and the supervisor's two binaries are
 // embedded, so that an installed binary builds images without a Go toolchain. The packages, which take long, are an
 // image of their own; the language's image is built on it. An image's tag is a digest of all that goes into it: whether
 // an image is current needs no record. README.md tells how to add a language.
@@ -9,6 +9,7 @@ package images
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/json"
@@ -22,10 +23,10 @@ import (
 
 // The Dockerfiles name what they copy; a file that one of them needs and that is not embedded fails the build there.
 //
-//go:embed python/Dockerfile python/requirements.txt
+//go:embed */Dockerfile */packages
 var packageFiles embed.FS
 
-//go:embed python/Dockerfile.driver python/language.json python/driver*.py
+//go:embed */Dockerfile.driver */language.json */driver*
 //go:embed all:supervisor
 var driverFiles embed.FS
 
@@ -50,13 +51,13 @@ func Languages() ([]Language, error) { return embedded.languages() }
 // Lookup returns the language of that name or alias, in any case of letters; else ErrUnknownLanguage.
 func Lookup(name string) (Language, error) { return embedded.lookup(name) }
 
-// Tag returns the tag of a language's current image for an architecture, as Go or the engine names it. The error is
-// ErrUnknownLanguage or ErrNoSupervisor.
-func Tag(language, arch string) (string, error) { return embedded.tag(language, arch) }
+// Tag returns the tag of an image's current version for an architecture, as Go or the engine names it. The image is named
+// by its folder or by a language or alias, whose usual image is meant. The error is ErrUnknownLanguage or ErrNoSupervisor.
+func Tag(image, arch string) (string, error) { return embedded.tag(image, arch) }
 
-// PackagesTag returns what the tag of a language's packages begins with as long as they are current; what follows names
+// PackagesTag returns what the tag of an image's packages begins with as long as they are current; what follows names
 // the base that they are built on. The error is ErrUnknownLanguage.
-func PackagesTag(language string) (string, error) { return embedded.packagesTag(language) }
+func PackagesTag(image string) (string, error) { return embedded.packagesTag(image) }
 
 // tree is what images are made of, in two trees of language folders.
 type tree struct {
@@ -64,71 +65,107 @@ type tree struct {
 	drivers  fs.FS // what comes on top; beside the languages the folder supervisor with the binaries
 }
 
-func (t tree) languages() ([]Language, error) {
+// folder is one image's.
+type folder struct {
+	name     string
+	language Language
+	packages string // the folder whose packages it has; usually its own
+	driver   string // the folder whose driver it has; usually its own
+}
+
+// folders returns all folders, sorted by name.
+func (t tree) folders() ([]folder, error) {
 	names, err := fs.Glob(t.drivers, "*/language.json")
 	if err != nil {
 		return nil, fmt.Errorf("list languages: %w", err)
 	}
-	languages := make([]Language, 0, len(names))
+	folders := make([]folder, 0, len(names))
 	for _, name := range names {
 		raw, err := fs.ReadFile(t.drivers, name)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
-		var language Language
-		if err := json.Unmarshal(raw, &language); err != nil {
+		var said struct {
+			Language
+			Packages string `json:"packages"`
+			Driver   string `json:"driver"`
+		}
+		if err := json.Unmarshal(raw, &said); err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
-		if folder := path.Dir(name); language.Name != folder {
-			return nil, fmt.Errorf("read %s: the name is %q, not that of its folder", name, language.Name)
+		f := folder{name: path.Dir(name), language: said.Language}
+		f.packages, f.driver = cmp.Or(said.Packages, f.name), cmp.Or(said.Driver, f.name)
+		if f.name != said.Name && !strings.HasPrefix(f.name, said.Name+"-") {
+			return nil, fmt.Errorf("read %s: the language is %q, with which the folder's name does not begin", name, said.Name)
 		}
-		languages = append(languages, language)
+		folders = append(folders, f)
+	}
+	return folders, nil
+}
+
+// languages returns the languages, each of which has a folder of its name.
+func (t tree) languages() ([]Language, error) {
+	folders, err := t.folders()
+	if err != nil {
+		return nil, err
+	}
+	var languages []Language
+	for _, f := range folders {
+		if f.name == f.language.Name {
+			languages = append(languages, f.language)
+		}
 	}
 	return languages, nil
 }
 
 func (t tree) lookup(name string) (Language, error) {
-	languages, err := t.languages()
+	f, err := t.folder(name)
+	return f.language, err
+}
+
+// folder returns the folder of that name, or of the language with that alias.
+func (t tree) folder(name string) (folder, error) {
+	folders, err := t.folders()
 	if err != nil {
-		return Language{}, err
+		return folder{}, err
 	}
 	wanted := strings.ToLower(name)
 	var names []string
-	for _, language := range languages {
-		if language.Name == wanted || slices.Contains(language.Aliases, wanted) {
-			return language, nil
+	for _, f := range folders {
+		if f.name == wanted || f.name == f.language.Name && slices.Contains(f.language.Aliases, wanted) {
+			return f, nil
 		}
-		names = append(names, language.Name)
+		names = append(names, f.name)
 	}
-	return Language{}, fmt.Errorf("%w: %q is none of %s", ErrUnknownLanguage, name, strings.Join(names, ", "))
+	return folder{}, fmt.Errorf("%w: %q is none of %s", ErrUnknownLanguage, name, strings.Join(names, ", "))
 }
 
 func (t tree) tag(name, arch string) (string, error) {
-	language, err := t.lookup(name)
+	f, err := t.folder(name)
 	if err != nil {
 		return "", err
 	}
-	packages, err := filesOf(t.packages, language.Name)
+	packages, err := filesOf(t.packages, f.packages)
 	if err != nil {
 		return "", err
 	}
-	driver, err := t.driver(language.Name, arch)
+	driver, err := t.driver(f, arch)
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("cubby-%s:%s", language.Name, digest(slices.Concat(packages, driver))), nil
+	return fmt.Sprintf("cubby-%s:%s", f.name, digest(slices.Concat(packages, driver))), nil
 }
 
 func (t tree) packagesTag(name string) (string, error) {
-	language, err := t.lookup(name)
+	f, err := t.folder(name)
 	if err != nil {
 		return "", err
 	}
-	files, err := filesOf(t.packages, language.Name)
+	files, err := filesOf(t.packages, f.packages)
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("cubby-%s-packages:%s-", language.Name, digest(files)), nil
+	return fmt.Sprintf("cubby-%s-packages:%s-", f.packages, digest(files)), nil
 }
 
 // digest returns a digest of files, whatever their order.
@@ -148,15 +185,23 @@ type file struct {
 	content []byte
 }
 
-// driver returns what an image is made of beside its packages: the driver's files and the supervisor, which alone is
-// executable.
-func (t tree) driver(language, arch string) ([]file, error) {
+// driver returns what an image is made of beside its packages: the driver's files, language.json and the supervisor, which
+// alone is executable.
+func (t tree) driver(f folder, arch string) ([]file, error) {
 	binary, err := t.supervisor(arch)
 	if err != nil {
 		return nil, err
 	}
-	files, err := filesOf(t.drivers, language)
-	return append(files, file{name: "supervisor", mode: 0o755, content: binary}), err
+	files, err := filesOf(t.drivers, f.driver)
+	if err != nil {
+		return nil, err
+	}
+	language, err := fs.ReadFile(t.drivers, f.name+"/language.json")
+	if err != nil {
+		return nil, fmt.Errorf("read the files of %s: %w", f.name, err)
+	}
+	files = slices.DeleteFunc(files, func(f file) bool { return f.name == "language.json" })
+	return append(files, file{"language.json", 0o644, language}, file{"supervisor", 0o755, binary}), nil
 }
 
 // filesOf returns the files of a language's folder. Embedded files have lost their modes.

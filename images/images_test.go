@@ -15,9 +15,9 @@ import (
 func sample() tree {
 	return tree{
 		packages: fstest.MapFS{
-			"bash/Dockerfile":         {Data: []byte("FROM base\n")},
-			"python/Dockerfile":       {Data: []byte("FROM base\n")},
-			"python/requirements.txt": {Data: []byte("ipython\n")},
+			"bash/Dockerfile":                  {Data: []byte("FROM base\n")},
+			"python/Dockerfile":                {Data: []byte("FROM base\n")},
+			"python/packages/requirements.txt": {Data: []byte("ipython\n")},
 		},
 		drivers: fstest.MapFS{
 			"bash/Dockerfile.driver":            {Data: []byte("FROM packages\n")},
@@ -50,7 +50,12 @@ func TestLanguages(t *testing.T) {
 	})
 	t.Run("a name that is not the folder's is refused", func(t *testing.T) {
 		_, err := change("bash/language.json", `{"name":"zsh"}`).languages()
-		require.ErrorContains(t, err, `bash/language.json: the name is "zsh"`)
+		require.ErrorContains(t, err, `bash/language.json: the language is "zsh"`)
+	})
+	t.Run("a folder beside that of its language is another image of it", func(t *testing.T) {
+		got, err := change("python-slim/language.json", `{"name":"python","aliases":["py"]}`).languages()
+		require.NoError(t, err)
+		require.Len(t, got, 2)
 	})
 	t.Run("broken JSON is refused", func(t *testing.T) {
 		_, err := change("bash/language.json", `{`).languages()
@@ -83,7 +88,7 @@ func TestTag(t *testing.T) {
 	})
 	t.Run("changes with every file of the language and with the supervisor", func(t *testing.T) {
 		for _, name := range []string{
-			"python/driver.py", "python/Dockerfile", "python/Dockerfile.driver", "python/requirements.txt", "python/new.py",
+			"python/driver.py", "python/Dockerfile", "python/Dockerfile.driver", "python/packages/requirements.txt", "python/new.py",
 			"supervisor/supervisor-linux-amd64",
 		} {
 			got, err := change(name, "other").tag("python", "amd64")
@@ -108,12 +113,34 @@ func TestTag(t *testing.T) {
 	})
 }
 
+func TestSharedFolders(t *testing.T) {
+	shared := change("bash/language.json", `{"name":"bash","packages":"python","driver":"python"}`)
+	tag, err := shared.tag("bash", "amd64")
+	require.NoError(t, err)
+	require.Regexp(t, `^cubby-bash:[0-9a-f]{16}$`, tag)
+	packages, err := shared.packagesTag("bash")
+	require.NoError(t, err)
+	theirs, err := shared.packagesTag("python")
+	require.NoError(t, err)
+	require.Equal(t, theirs, packages)
+	f, err := shared.folder("bash")
+	require.NoError(t, err)
+	files, err := shared.driver(f, "amd64")
+	require.NoError(t, err)
+	contents := map[string]string{}
+	for _, file := range files {
+		contents[file.name] = string(file.content)
+	}
+	require.Equal(t, `{"name":"bash","packages":"python","driver":"python"}`, contents["language.json"])
+	require.Equal(t, "pass\n", contents["driver.py"])
+}
+
 func TestPackagesTag(t *testing.T) {
 	fresh, err := sample().packagesTag("py")
 	require.NoError(t, err)
 	require.Regexp(t, `^cubby-python-packages:[0-9a-f]{16}-$`, fresh)
 	for name, changes := range map[string]bool{
-		"python/Dockerfile": true, "python/requirements.txt": true,
+		"python/Dockerfile": true, "python/packages/requirements.txt": true,
 		"python/driver.py": false, "python/Dockerfile.driver": false, "supervisor/supervisor-linux-amd64": false, "bash/Dockerfile": false,
 	} {
 		got, err := change(name, "other").packagesTag("python")
@@ -125,7 +152,9 @@ func TestPackagesTag(t *testing.T) {
 }
 
 func TestBuildContext(t *testing.T) {
-	files, err := sample().driver("python", "amd64")
+	python, err := sample().folder("python")
+	require.NoError(t, err)
+	files, err := sample().driver(python, "amd64")
 	require.NoError(t, err)
 	archive, err := buildContext(files)
 	require.NoError(t, err)
@@ -159,7 +188,9 @@ func TestEmbedded(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, languages)
 	for _, language := range languages {
-		dockerfile, err := fs.ReadFile(embedded.packages, language.Name+"/Dockerfile")
+		own, err := embedded.folder(language.Name)
+		require.NoError(t, err)
+		dockerfile, err := fs.ReadFile(embedded.packages, own.packages+"/Dockerfile")
 		require.NoError(t, err)
 		require.Contains(t, string(dockerfile), "\nARG STAGE\nLABEL "+StageLabel+"=$STAGE\n", "stages are found by their label")
 		found, err := Lookup(language.Name)

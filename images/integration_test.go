@@ -198,12 +198,14 @@ func TestBuildLeavesNoTrace(t *testing.T) {
 	for _, language := range languages {
 		t.Run("in the image of "+language.Name, func(t *testing.T) {
 			tr := newTrace(t)
-			files, err := filesOf(tr.tree.packages, language.Name)
+			f, err := tr.tree.folder(language.Name)
+			require.NoError(t, err)
+			files, err := filesOf(tr.tree.packages, f.packages)
 			require.NoError(t, err)
 			require.NoError(t, tr.fetch(t.Context(), tr.tag, files))
 			arch, err := tr.engine.Architecture(t.Context())
 			require.NoError(t, err)
-			files, err = tr.tree.driver(language.Name, arch)
+			files, err = tr.tree.driver(f, arch)
 			require.NoError(t, err)
 			require.NoError(t, tr.build(t.Context(), ImageBuild{
 				Tag: tr.tag, Dockerfile: "Dockerfile.driver", Args: map[string]string{"PACKAGES": tr.tag},

@@ -29,7 +29,7 @@ func (a *app) imagesBuild() *cobra.Command {
 	var base string
 	var force bool
 	cmd := &cobra.Command{
-		Use:   "build [LANGUAGE…]",
+		Use:   "build [IMAGE…]",
 		Short: "Build the images that the engine does not have yet",
 		Long: `Build the images that the engine does not have yet, of the named languages or of all, for the engine's architecture.
 Proxies (HTTP_PROXY, HTTPS_PROXY, NO_PROXY) and this machine's certificates are used for the time of the build; nothing
@@ -42,7 +42,7 @@ of them stays in an image.`,
 					return err
 				}
 				return images.Build(cmd.Context(), buildEngine{e}, images.BuildOptions{
-					Languages: args, Base: base, CA: ca, Proxies: a.proxies(), Force: force, Progress: a.stderr,
+					Images: args, Base: base, CA: ca, Proxies: a.proxies(), Force: force, Progress: a.stderr,
 				})
 			})
 		},

@@ -51,7 +51,7 @@ func container(t *testing.T, arguments ...string) (program string, init *exec.Cm
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "driver.py"), driver, 0o644))
 	language, err := json.Marshal(map[string]any{
-		"name": "test", "adapter": "native", "cwd": "live",
+		"name": "test", "adapter": "native",
 		"argv": []string{"/usr/bin/python3", "-I", filepath.Join(dir, "driver.py")},
 	})
 	require.NoError(t, err)

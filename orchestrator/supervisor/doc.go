@@ -7,7 +7,7 @@
 // An image holds /opt/cubby/supervisor and /opt/cubby/language.json:
 //
 //	{"name":"python","aliases":["py"],"adapter":"native","argv":["/usr/bin/python3","-I","/opt/cubby/driver.py"],
-//	 "env":{"MPLBACKEND":"…"},"cwd":"live"}
+//	 "env":{"MPLBACKEND":"…"},"interrupt":"signal"}
 //
 // # A driver
 //
@@ -48,10 +48,16 @@
 // A cwd under /home/user that is missing is created by the driver, as the user; any other that is no directory fails.
 // The environment of an execute holds for that execution and is then restored exactly; that of a setup stays.
 //
-// An interrupt is SIGINT to the process group, at most one for an execution and not before its started. The driver turns
-// it into the language's own interruption from its started to its done, and ignores it otherwise; the execution then ends
-// with an error and done, which the supervisor tells as what the signal was for. One that ends without an error has
-// ended ok in spite of the signal, and an error that came before the signal stays an error. After an execution that was
-// sent a SIGINT, the supervisor pings and waits for the pong before the next execute, so that a late signal cannot hit
-// it.
+// An interrupt is SIGINT to the process group, at most one for an execution and not before its started. A driver that
+// cannot take signals while user code runs says "interrupt":"frame" in language.json. It is sent a frame as well, which
+// it has to receive in another thread than that of user code; the signal, which is for what user code has started, it
+// has to survive:
+//
+//	{"op":"interrupt"}
+//
+// The driver turns an interrupt into the language's own interruption from its started to its done, and ignores it
+// otherwise; the execution then ends with an error and done, which the supervisor tells as what the interrupt was for.
+// One that ends without an error has ended ok in spite of it, and an error that came before it stays an error. After an
+// execution that was interrupted, the supervisor pings and waits for the pong before the next execute, so that a late
+// interrupt cannot hit it.
 package supervisor

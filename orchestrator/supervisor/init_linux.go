@@ -59,7 +59,7 @@ func Init(ctx context.Context, cfg InitConfig) error {
 
 	reaper := NewReaper()
 	s := New(Config{
-		Adapter:   newNative(language, user, reaper),
+		Adapter:   newAdapter(language, user, reaper),
 		Language:  language.Name,
 		Meter:     cgroupMeter(cgroupRoot),
 		Workspace: &workspace{path: Home, user: walker},
@@ -81,6 +81,11 @@ func Init(ctx context.Context, cfg InitConfig) error {
 	stopReaper()
 	reaping.Wait()
 	return errors.Join(running, listening)
+}
+
+// newAdapter returns the adapter that an image's language asks for.
+func newAdapter(language Language, user *userThread, reaper *Reaper) Adapter {
+	return newNative(language, user, reaper)
 }
 
 // prepare sets the container and this process up for code that is not to be trusted.

@@ -24,7 +24,7 @@ type native struct {
 	user     *userThread
 	reaper   *Reaper
 	boot     *tail
-	reading  sync.WaitGroup // of pipes
+	reading  sync.WaitGroup // of pipes, and interrupts on their way
 
 	channel *channel // set by Boot
 	killed  atomic.Bool
@@ -264,6 +264,10 @@ func (n *native) Interrupt() error {
 	n.mu.Unlock()
 	if process == nil {
 		return nil
+	}
+	if n.language.Interrupt == interruptFrame {
+		// Not waited for: a driver that does not read must not hold up the ladder. It ends with the channel.
+		n.reading.Go(func() { _ = n.channel.send(driverRequest{Op: "interrupt"}) })
 	}
 	return process.signalGroup(unix.SIGINT)
 }

@@ -220,3 +220,22 @@ time.sleep(0.1)`)
 	require.NoError(t, m.Kill(t.Context()), "nothing is left, which is no error")
 	require.NoError(t, m.Interrupt(), "a dead kernel is no error")
 }
+
+func TestNativeInterruptByFrame(t *testing.T) {
+	m := newMachine(t)
+	m.language.Interrupt = interruptFrame
+	_, err := m.Boot(t.Context())
+	require.NoError(t, err)
+	var sink recorder
+	ended := make(chan error, 1)
+	go func() {
+		ended <- m.Execute(t.Context(), Run{ID: "1", Code: `import socket, signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print('x', flush=True)
+print(socket.socket(fileno=os.dup(3)).recv(100))`}, &sink)
+	}()
+	require.Eventually(t, func() bool { return sink.text(kernel.TypeStdout) == "x\n" }, 10*time.Second, time.Millisecond)
+	require.NoError(t, m.Interrupt())
+	require.NoError(t, <-ended)
+	require.Contains(t, sink.text(kernel.TypeStdout), `{"op":"interrupt"}`)
+}

@@ -65,11 +65,11 @@ func TestLivesAs(t *testing.T) {
 
 func TestLoadLanguage(t *testing.T) {
 	cases := []struct{ name, text, fault string }{
-		{"native language", `{"name":"x","adapter":"native","argv":["/x"],"cwd":"live"}`, ""},
+		{"native language", `{"name":"x","adapter":"native","argv":["/x"]}`, ""},
 		{"no JSON", `{`, "unexpected end of JSON"},
-		{"no program", `{"name":"x","adapter":"native","cwd":"live"}`, "lacks a name or argv"},
-		{"unknown adapter", `{"name":"x","adapter":"y","argv":["/x"],"cwd":"live"}`, `unknown adapter "y"`},
-		{"unknown cwd", `{"name":"x","adapter":"native","argv":["/x"],"cwd":"y"}`, `unknown cwd "y"`},
+		{"no program", `{"name":"x","adapter":"native"}`, "lacks a name or argv"},
+		{"unknown adapter", `{"name":"x","adapter":"y","argv":["/x"]}`, `unknown adapter "y"`},
+		{"unknown interrupt", `{"name":"x","adapter":"native","argv":["/x"],"interrupt":"y"}`, `unknown interrupt "y"`},
 	}
 	for _, tt := range cases {
 		t.Run(tt.name, func(t *testing.T) {
@@ -81,7 +81,7 @@ func TestLoadLanguage(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			require.Equal(t, Language{Name: "x", Adapter: "native", Argv: []string{"/x"}, Cwd: "live"}, language)
+			require.Equal(t, Language{Name: "x", Adapter: "native", Argv: []string{"/x"}, Interrupt: interruptSignal}, language)
 		})
 	}
 	_, err := LoadLanguage("/nowhere/language.json")
