@@ -19,23 +19,36 @@ const PATTERN_PARTS = {
   AssignmentPattern: (node) => [node.left],
 };
 
-/** Return TypeScript without types. Only enums, namespaces and parameter properties move lines. A SyntaxError if it is none. */
-function stripTypes(code) {
+/**
+ * Return TypeScript without types, of which only enums, namespaces and parameter properties move lines. What is no
+ * TypeScript is a SyntaxError that shows where, under the name of the code.
+ */
+function stripTypes(code, name) {
   try {
     return stripTypeScriptTypes(code, { mode: "strip" });
   } catch (error) {
     if (error.code !== "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX") {
-      throw error;
+      throw located(error, name);
     }
-    return stripTypeScriptTypes(code, { mode: "transform" });
   }
+  try {
+    return stripTypeScriptTypes(code, { mode: "transform" });
+  } catch (error) {
+    throw located(error, name);
+  }
+}
+
+function located(error, name) {
+  const syntax = new SyntaxError(error.message);
+  syntax.stack = `${name}${error.stack.split("\n\n")[0]}\n\nSyntaxError: ${error.message}`;
+  return syntax;
 }
 
 /** What cells have declared, by name: "var", or "let" for all that is lexical. V8 lets a name be only one of the two. */
 class Declarations {
   #kinds = { __proto__: null };
 
-  /** Return the code for V8, and the declarations in it by name. Code that cannot be parsed is V8's to complain of. */
+  /** Return the code for V8, and the declarations in it by name; null: it cannot be parsed, which V8 is to complain of. */
   rewrite(code) {
     const declared = { __proto__: null };
     let program;
@@ -50,7 +63,7 @@ class Declarations {
       }
       return { code: apply(code, edits), declared };
     } catch {
-      return { code, declared: { __proto__: null } };
+      return { code, declared: null };
     }
   }
 
@@ -58,7 +71,7 @@ class Declarations {
   add(declared) {
     const names = keys(declared);
     for (let i = 0; i < names.length; i++) {
-      this.#kinds[names[i]] = declared[names[i]];
+      this.#kinds[names[i]] ??= declared[names[i]];
     }
   }
 

@@ -67,7 +67,7 @@ class Runner {
     let code;
     try {
       execution.restore = setVariables(request.env ?? {});
-      execution.code = this.#typescript ? stripTypes(request.code ?? "") : request.code ?? "";
+      execution.code = this.#typescript ? stripTypes(request.code ?? "", execution.name) : request.code ?? "";
       ({ code, declared: execution.declared } = this.#declarations.rewrite(execution.code));
     } catch (error) {
       this.#finish(execution, errorOf(error));
@@ -88,18 +88,17 @@ class Runner {
       return;
     }
     const details = response.exceptionDetails;
-    const thrown = details?.exception;
-    const early = thrown?.className === "SyntaxError" && details.stackTrace === undefined;
-    if (!early) {
+    if (execution.declared !== null) {
       this.#declarations.add(execution.declared);
     }
-    const value = this.#value(thrown ?? response.result);
+    const value = this.#value(details?.exception ?? response.result);
     runIn(execution, () => {
       if (details === undefined) {
         this.#show(execution, value);
         return;
       }
-      const location = early ? locationOf(execution.name, execution.code, details.lineNumber, details.columnNumber) : undefined;
+      const { lineNumber, columnNumber } = details;
+      const location = execution.declared === null ? locationOf(execution.name, execution.code, lineNumber, columnNumber) : undefined;
       this.#finish(execution, errorOf(value, location));
     });
   }

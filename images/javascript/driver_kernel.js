@@ -8,7 +8,7 @@ const { cells, die, send } = require("./driver_channel.js");
 const { Runner } = require("./driver_execution.js");
 const { exit } = require("./driver_libc.js");
 const { here, install, runIn } = require("./driver_output.js");
-const { inspect, off, on } = require("./driver_safe.js");
+const { inspect, off, on, sliceArray, startsWith } = require("./driver_safe.js");
 const { HOME, enterDirectory, provide, setVariables } = require("./driver_scope.js");
 
 /** Boot, and answer requests until the supervisor is gone. */
@@ -18,6 +18,7 @@ function serve(typescript) {
   install();
   takeErrors();
   provide();
+  hideDriver();
   process.reallyExit = exit; // at once: nothing is buffered, and no thread is waited for
   process.argv.length = 1;
   const runner = new Runner(typescript);
@@ -68,6 +69,21 @@ function surviveInterrupts() {
   watch.onsignal = ignore;
   watch.start(require("node:os").constants.signals.SIGINT);
   off(process, "SIGINT", ignore);
+}
+
+/** End stacks where the driver begins. */
+function hideDriver() {
+  const prepare = Error.prepareStackTrace;
+  Error.prepareStackTrace = (error, trace) => {
+    let end = 0;
+    for (; end < trace.length; end++) {
+      const file = trace[end].getFileName() ?? "";
+      if (startsWith(file, "node:inspector") || startsWith(file, "/opt/cubby/")) {
+        break;
+      }
+    }
+    return prepare(error, sliceArray(trace, 0, end));
+  };
 }
 
 /** Take what is thrown where nobody catches it, also when user code has removed all listeners. */

@@ -7,8 +7,6 @@ const { String, bufferFrom, getPrototypeOf, includes, inspect, isNativeError, is
 const DISPLAY = Symbol.for("Jupyter.display");
 const MIME = /^[a-z]+\/[a-z0-9.+_-]+$/i;
 const TEXT = /^text\/|\+xml$|json$|javascript$/;
-const LOCATION = /^ +at /;
-const DRIVER_FRAME = /^ +at .*(\(|at )(\/opt\/cubby\/|node:inspector)/;
 const ObjectPrototype = Object.prototype;
 
 /** Return what a value wants to be shown as: a MIME bundle, or a promise of one, or else its text. */
@@ -54,7 +52,7 @@ function errorOf(thrown, location) {
     const isError = isNativeError(thrown) || thrown instanceof Error;
     const name = isError ? String(thrown.name || "Error") : "Error";
     const value = isError ? String(thrown.message) : inspect(thrown);
-    const traceback = isError ? tracebackOf(thrown) : `Uncaught ${value}`;
+    const traceback = isError ? inspect(thrown) : `Uncaught ${value}`;
     return frame(name, value, location === undefined ? traceback : `${location}\n\n${traceback}`);
   } catch {
     return frame("Error", "an error that cannot be shown", "an error that cannot be shown");
@@ -63,21 +61,6 @@ function errorOf(thrown, location) {
 
 function frame(name, value, traceback) {
   return { __proto__: null, type: "error", name, value, traceback };
-}
-
-/** Return an error with its stack, its cause and its properties, but without the frames of the driver. */
-function tracebackOf(error) {
-  const lines = [];
-  let driver = false; // and what is below it
-  for (const line of inspect(error).split("\n")) {
-    driver = LOCATION.test(line) && (driver || DRIVER_FRAME.test(line));
-    if (!driver) {
-      lines.push(line);
-    } else if (line.endsWith(" {")) {
-      lines.push("  {"); // where the properties begin
-    }
-  }
-  return lines.join("\n");
 }
 
 /** Return where code is wrong, as Node.js shows it. */

@@ -37,6 +37,7 @@ module.exports = {
   indexOf: method(String.prototype.indexOf),
   slice: method(String.prototype.slice),
   startsWith: method(String.prototype.startsWith),
+  sliceArray: method(Array.prototype.slice),
   on: method(EventEmitter.prototype.on),
   off: method(EventEmitter.prototype.off),
 };
