@@ -105,7 +105,7 @@ func (b *bash) Ping(ctx context.Context) error {
 }
 
 // Execute implements Adapter.
-func (b *bash) Execute(ctx context.Context, run Run, sink Sink) (err error) {
+func (b *bash) Execute(ctx context.Context, run Run, sink Sink) error {
 	b.count++
 	if fault := unfit(run.Code, run.Env); fault != "" {
 		sink.Event(kernel.Event{Type: kernel.TypeStarted, Count: b.count})
@@ -116,14 +116,25 @@ func (b *bash) Execute(ctx context.Context, run Run, sink Sink) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.remove()) }()
+	err = b.runCell(ctx, c, run.Env, sink)
+	if failed := c.remove(); err == nil && failed != nil {
+		return fmt.Errorf("remove the files of an execution: %w", failed)
+	}
+	return err
+}
+
+// runCell runs the code of a cell.
+func (b *bash) runCell(ctx context.Context, c cell, env map[string]string, sink Sink) error {
 	outs, stdout, stderr, err := b.openOutputs(sink, c.open)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, stdout.Close(), stderr.Close()) }() // bash has opened its own
+	defer func() { // bash has opened its own
+		_ = stdout.Close()
+		_ = stderr.Close()
+	}()
 	token, started := rand.Text(), false
-	line := cellLine(token, b.status, c, run.Env)
+	line := cellLine(token, b.status, c, env)
 	err = b.ask(ctx, "execute", line, doneReport(token), func(frame driverFrame) bool {
 		switch {
 		case frame.Value != token:
