@@ -41,7 +41,7 @@ type verdict struct {
 	exceptions []string // reasons
 }
 
-// play plays a case. A case that did not pass in full leaves no context to the next one.
+// play plays a case. One in which something failed, as an exception may have said, leaves no context to the next one.
 func (p *player) play(ctx context.Context, c kitCase) verdict {
 	var v verdict
 	if p.shared == nil {
@@ -78,7 +78,7 @@ func (p *player) play(ctx context.Context, c kitCase) verdict {
 	if on != nil && on != p.shared {
 		v.problems = append(v.problems, p.remove(ctx, on)...)
 	}
-	if failed || len(v.problems)+len(v.exceptions) > 0 {
+	if failed || len(v.problems) > 0 || p.shared.generation == 0 {
 		v.problems = append(v.problems, p.remove(ctx, p.shared)...)
 		p.shared = nil
 	}

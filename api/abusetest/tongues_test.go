@@ -4,8 +4,10 @@ package abusetest
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -75,6 +77,7 @@ func (a *arena) foray(t *testing.T, f foray) {
 	if f.stdout != "" {
 		require.Equal(t, f.stdout, got.stdout)
 	}
+	require.True(t, utf8.ValidString(got.stdout+got.stderr))
 	seen := stopSampling()
 	require.LessOrEqual(t, seen.pids, seen.limit*9/8)
 	if f.atLimit {
@@ -90,13 +93,20 @@ func (a *arena) foray(t *testing.T, f foray) {
 		require.Equal(t, "ok", next.ending, "%+v", next)
 		require.Equal(t, "mine\n", next.stdout+next.stderr)
 	}
+	require.Eventually(t, func() bool { return f.atLimit || !a.box.hasZombies(t) }, patience, probeEvery)
 	a.settle(t, got)
 	sound := a.run(t, a.attacked, a.sound)
 	require.Equal(t, "p\n", sound.stdout, "%+v", sound)
 	require.Zero(t, sound.errors)
 	stop()
-	if f.leaves > 0 {
+	if f.leaves > 0 || f.atLimit {
 		a.restart(t, a.attacked)
 		require.Eventually(t, func() bool { return len(a.box.processes(t)) == 0 }, patience, probeEvery)
 	}
+}
+
+// hasZombies reports whether nobody has waited for a process of the container.
+func (b *box) hasZombies(t *testing.T) bool {
+	t.Helper()
+	return slices.ContainsFunc(b.processes(t), func(p process) bool { return p.state == "Z" })
 }
