@@ -11,6 +11,7 @@ import jdk.jshell.EvalException;
 import jdk.jshell.ExpressionSnippet;
 import jdk.jshell.JShell;
 import jdk.jshell.Snippet;
+import jdk.jshell.Snippet.Kind;
 import jdk.jshell.Snippet.Status;
 import jdk.jshell.Snippet.SubKind;
 import jdk.jshell.SnippetEvent;
@@ -34,8 +35,8 @@ final class Shell {
     /** Where in which cell a snippet begins; lines count from 1. */
     private record Place(int cell, int line) {}
 
-    /** A piece of a cell that is a snippet of its own. */
-    private record Part(String source, int line, boolean broken) {}
+    /** A piece of a cell that is a snippet of its own, or one that cannot be read as such. */
+    private record Part(String source, int line, boolean unreadable) {}
 
     Shell() {
         jshell = JShell.builder().executionEngine(engine, Map.of()).in(InputStream.nullInputStream()).build();
@@ -55,8 +56,9 @@ final class Shell {
         Thread.currentThread().setContextClassLoader(loader);
         engine.begin(execution);
         List<Part> parts = split(code);
-        if (!parts.isEmpty() && parts.getLast().broken) {
-            parts = List.of(parts.getLast()); // the compiler says what is wrong, and nothing of the cell runs
+        Part broken = broken(parts);
+        if (broken != null) {
+            parts = List.of(broken); // the compiler says what is wrong, and nothing of the cell runs
         }
         List<Snippet> declared = new ArrayList<>();
         for (Part part : parts) {
@@ -80,7 +82,21 @@ final class Shell {
         return undeclared(declared);
     }
 
-    /** Returns the snippets of a cell. What cannot be one is the last, and broken. */
+    /** Returns the first piece of a cell that has no Java syntax; null if all have. */
+    private Part broken(List<Part> parts) {
+        for (Part part : parts) {
+            if (part.unreadable || parts.size() > 1 && hasNoSyntax(part.source)) {
+                return part;
+            }
+        }
+        return null;
+    }
+
+    private boolean hasNoSyntax(String source) {
+        return jshell.sourceCodeAnalysis().sourceToSnippets(source).stream().anyMatch(each -> each.kind() == Kind.ERRONEOUS);
+    }
+
+    /** Returns the pieces of a cell. Behind one that cannot be read there is no other. */
     private List<Part> split(String code) {
         List<Part> parts = new ArrayList<>();
         SourceCodeAnalysis analysis = jshell.sourceCodeAnalysis();
@@ -94,9 +110,9 @@ final class Shell {
             if (info.completeness() == SourceCodeAnalysis.Completeness.EMPTY) {
                 break;
             }
-            boolean broken = !info.completeness().isComplete();
-            parts.add(new Part(broken || info.source() == null ? rest : info.source(), line, broken));
-            String remaining = broken || info.remaining() == null ? "" : info.remaining();
+            boolean unreadable = !info.completeness().isComplete();
+            parts.add(new Part(unreadable || info.source() == null ? rest : info.source(), line, unreadable));
+            String remaining = unreadable || info.remaining() == null ? "" : info.remaining();
             line += lines(rest.substring(0, rest.length() - remaining.length()));
             rest = remaining;
         }
@@ -111,7 +127,7 @@ final class Shell {
         Throwable thrown = engine.takeThrown();
         Snippet snippet = event.snippet();
         if (event.status() == Status.REJECTED) {
-            String name = part.broken ? "SyntaxError" : "CompilationException";
+            String name = part.unreadable || hasNoSyntax(part.source) ? "SyntaxError" : "CompilationException";
             return Failure.of(name, jshell.diagnostics(snippet).toList(), snippet.source(), part.line);
         }
         if (execution.interrupted && (thrown != null || event.value() == null && snippet.kind().isPersistent() == false)) {
