@@ -5,12 +5,17 @@ import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Set;
 import java.util.function.Function;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import jdk.jshell.Diag;
 import jdk.jshell.EvalException;
 
 /** What an execution failed of, as the frame of an error tells it. */
 record Failure(String name, String value, String traceback) {
+    // What the compiler's parser has to say, and not what comes after it.
+    private static final Pattern SYNTAX = Pattern.compile("compiler\\.err\\.("
+        + "expected\\d?|premature\\.eof|not\\.stmt|orphaned|(illegal|malformed|unclosed|empty|invalid)\\..*|.*\\.without\\..*"
+        + "|int\\.number\\.too\\.large|(class|variable)\\.not\\.allowed|repeated\\.modifier)");
 
     /** Returns the failure of an execution that was interrupted. */
     static Failure interrupted() {
@@ -45,10 +50,12 @@ record Failure(String name, String value, String traceback) {
     }
 
     /** Returns what the compiler has to say about source that begins at a line of the cell, counted from 1. */
-    static Failure of(String name, List<Diag> diagnostics, String source, int firstLine) {
-        String messages = diagnostics.stream().filter(Diag::isError)
-            .map(diag -> message(diag, source, firstLine)).collect(Collectors.joining("\n"));
-        String value = messages.isEmpty() ? "the code is not complete" : messages;
+    static Failure of(List<Diag> diagnostics, String source, int firstLine) {
+        List<Diag> errors = diagnostics.stream().filter(Diag::isError).toList();
+        boolean syntax = errors.isEmpty() || SYNTAX.matcher(errors.getFirst().getCode()).matches();
+        String name = syntax ? "SyntaxError" : "CompilationException";
+        String value = errors.isEmpty() ? "the code is not complete"
+            : errors.stream().map(diag -> message(diag, source, firstLine)).collect(Collectors.joining("\n"));
         return new Failure(name, value.lines().findFirst().orElse(""), name + ": " + value);
     }
 

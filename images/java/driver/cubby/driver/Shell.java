@@ -11,7 +11,6 @@ import jdk.jshell.EvalException;
 import jdk.jshell.ExpressionSnippet;
 import jdk.jshell.JShell;
 import jdk.jshell.Snippet;
-import jdk.jshell.Snippet.Kind;
 import jdk.jshell.Snippet.Status;
 import jdk.jshell.Snippet.SubKind;
 import jdk.jshell.SnippetEvent;
@@ -56,9 +55,8 @@ final class Shell {
         Thread.currentThread().setContextClassLoader(loader);
         engine.begin(execution);
         List<Part> parts = split(code);
-        Part broken = broken(parts);
-        if (broken != null) {
-            parts = List.of(broken); // the compiler says what is wrong, and nothing of the cell runs
+        if (!parts.isEmpty() && parts.getLast().unreadable) {
+            parts = List.of(parts.getLast()); // the compiler says what is wrong, and nothing of the cell runs
         }
         List<Snippet> declared = new ArrayList<>();
         for (Part part : parts) {
@@ -80,20 +78,6 @@ final class Shell {
             declared.add(event.snippet());
         }
         return undeclared(declared);
-    }
-
-    /** Returns the first piece of a cell that has no Java syntax; null if all have. */
-    private Part broken(List<Part> parts) {
-        for (Part part : parts) {
-            if (part.unreadable || parts.size() > 1 && hasNoSyntax(part.source)) {
-                return part;
-            }
-        }
-        return null;
-    }
-
-    private boolean hasNoSyntax(String source) {
-        return jshell.sourceCodeAnalysis().sourceToSnippets(source).stream().anyMatch(each -> each.kind() == Kind.ERRONEOUS);
     }
 
     /** Returns the pieces of a cell. Behind one that cannot be read there is no other. */
@@ -127,8 +111,7 @@ final class Shell {
         Throwable thrown = engine.takeThrown();
         Snippet snippet = event.snippet();
         if (event.status() == Status.REJECTED) {
-            String name = part.unreadable || hasNoSyntax(part.source) ? "SyntaxError" : "CompilationException";
-            return Failure.of(name, jshell.diagnostics(snippet).toList(), snippet.source(), part.line);
+            return Failure.of(jshell.diagnostics(snippet).toList(), snippet.source(), part.line);
         }
         if (execution.interrupted && (thrown != null || event.value() == null && snippet.kind().isPersistent() == false)) {
             return Failure.interrupted();
@@ -160,7 +143,7 @@ final class Shell {
         for (Snippet snippet : declared) {
             if (jshell.status(snippet) == Status.RECOVERABLE_NOT_DEFINED) {
                 int line = places.get(snippet.id()).line;
-                return Failure.of("CompilationException", jshell.diagnostics(snippet).toList(), snippet.source(), line);
+                return Failure.of(jshell.diagnostics(snippet).toList(), snippet.source(), line);
             }
         }
         return null;
