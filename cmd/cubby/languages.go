@@ -45,6 +45,27 @@ func selected(names []string) ([]orchestrator.Language, error) {
 	return chosen, nil
 }
 
+// noContexts as the only name of default contexts means that there are none.
+const noContexts = "none"
+
+// defaultContexts returns the normalised names of the named languages, without those that were not chosen.
+func defaultContexts(names []string, chosen []orchestrator.Language) ([]string, error) {
+	if slices.Equal(names, []string{noContexts}) {
+		return nil, nil
+	}
+	wanted, err := selected(names)
+	if err != nil {
+		return nil, err
+	}
+	var present []string
+	for _, l := range wanted {
+		if slices.ContainsFunc(chosen, func(c orchestrator.Language) bool { return c.Name == l.Name }) {
+			present = append(present, l.Name)
+		}
+	}
+	return present, nil
+}
+
 // languageImages finds the images of languages on an engine, and keeps to what it has found: a tag that is moved to
 // another image changes nothing for as long as the first one is there. It is an orchestrator.Images.
 type languageImages struct {

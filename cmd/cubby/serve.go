@@ -41,7 +41,7 @@ Without keys the server listens on loopback only. A key comes from CUBBY_API_KEY
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context()) },
 	}
-	a.take(cmd, "listen", "state-dir", "keys-file", "allowed-hosts", "languages", "max-contexts", "idle-timeout",
+	a.take(cmd, "listen", "state-dir", "keys-file", "allowed-hosts", "languages", "default-contexts", "max-contexts", "idle-timeout",
 		"max-timeout", "max-output-bytes", "workspace-bytes", "remove-on-exit", "hello", "log-level")
 	a.take(cmd, engineSettings...)
 	a.take(cmd, containerSettings...)
@@ -95,6 +95,10 @@ func (a *app) manager(ctx context.Context, e engine, state *store.Store, log *sl
 	if err != nil {
 		return nil, fmt.Errorf("languages: %w", err)
 	}
+	defaults, err := defaultContexts(a.config.DefaultContexts, chosen)
+	if err != nil {
+		return nil, fmt.Errorf("default-contexts: %w", err)
+	}
 	info, err := e.Info(ctx)
 	if err != nil {
 		return nil, err
@@ -105,7 +109,8 @@ func (a *app) manager(ctx context.Context, e engine, state *store.Store, log *sl
 	}
 	return orchestrator.New(orchestrator.Config{
 		Engine: e, Workspaces: e, Images: finder, Store: state, Languages: chosen,
-		Limits: a.config.Limits(), Network: orchestrator.Network(a.config.Network), UIDs: uidsOf(info),
+		DefaultContexts: defaults,
+		Limits:          a.config.Limits(), Network: orchestrator.Network(a.config.Network), UIDs: uidsOf(info),
 		MaxContexts: a.config.MaxContexts, IdleTimeout: a.config.IdleTimeout, MaxTimeout: a.config.MaxTimeout,
 		MaxOutput: int64(a.config.MaxOutput), WorkspaceBytes: int64(a.config.Workspace), Logger: log,
 	})
