@@ -10,13 +10,14 @@ import jdk.jshell.spi.ExecutionControlProvider;
 import jdk.jshell.spi.ExecutionEnv;
 
 /**
- * What JShell has user code run by: in this process, on the thread that evaluates. The local engine that it extends makes
- * user code ask in every loop whether it is to stop; who is to be stopped is Outputs' to say.
+ * What JShell has user code run by: in this process, on the thread that evaluates. The local engine that it extends
+ * makes user code ask in every loop whether it is to stop; who is to be stopped is Outputs' to say.
  */
 final class Engine extends LocalExecutionControl implements ExecutionControlProvider {
     private volatile Outputs.Execution execution;
     private Object value;
     private Throwable thrown;
+    private boolean refused; // to run something, since the execution was interrupted before
 
     /** Makes an execution the one whose code runs from now on. */
     void begin(Outputs.Execution execution) {
@@ -38,14 +39,15 @@ final class Engine extends LocalExecutionControl implements ExecutionControlProv
     }
 
     /**
-     * Calls what may be user code: only there is a thread interrupted, since the compiler, which reads its files through
-     * channels that an interrupt closes for good, would never work again.
+     * Calls what may be user code: only there is a thread interrupted, since the compiler, which reads its files
+     * through channels that an interrupt closes for good, would never work again.
      */
     <T> T asUser(Callable<T> call) throws Exception {
         Outputs.Execution here = execution;
         here.lock.lock();
         try {
             if (here.interrupted) {
+                refused = true;
                 throw new StoppedException();
             }
             here.user = Thread.currentThread();
@@ -64,7 +66,6 @@ final class Engine extends LocalExecutionControl implements ExecutionControlProv
 
     @Override
     protected String invoke(Method method) throws Exception {
-        value = thrown = null;
         try {
             value = asUser(() -> method.invoke(null));
             return "";
@@ -81,6 +82,13 @@ final class Engine extends LocalExecutionControl implements ExecutionControlProv
     Object takeValue() {
         Object taken = value;
         value = null;
+        return taken;
+    }
+
+    /** Reports whether it was refused to run something of an interrupted execution, and forgets it. */
+    boolean takeRefusal() {
+        boolean taken = refused;
+        refused = false;
         return taken;
     }
 

@@ -63,7 +63,8 @@ final class Environment {
         try {
             Field field = Class.forName("java.lang.ProcessEnvironment").getDeclaredField("theEnvironment");
             field.setAccessible(true);
-            Constructor<?> view = Class.forName("java.lang.ProcessEnvironment$StringEnvironment").getDeclaredConstructor(Map.class);
+            Class<?> type = Class.forName("java.lang.ProcessEnvironment$StringEnvironment");
+            Constructor<?> view = type.getDeclaredConstructor(Map.class);
             view.setAccessible(true);
             return (Map<String, String>) view.newInstance(field.get(null));
         } catch (ReflectiveOperationException e) {

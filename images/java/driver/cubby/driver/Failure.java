@@ -14,8 +14,8 @@ import jdk.jshell.EvalException;
 record Failure(String name, String value, String traceback) {
     // What the compiler's parser has to say, and not what comes after it.
     private static final Pattern SYNTAX = Pattern.compile("compiler\\.err\\.("
-        + "expected\\d?|premature\\.eof|not\\.stmt|orphaned|(illegal|malformed|unclosed|empty|invalid)\\..*|.*\\.without\\..*"
-        + "|int\\.number\\.too\\.large|(class|variable)\\.not\\.allowed|repeated\\.modifier)");
+        + "expected\\d?|premature\\.eof|not\\.stmt|orphaned|(illegal|malformed|unclosed|empty|invalid)\\..*"
+        + "|.*\\.without\\..*|int\\.number\\.too\\.large|(class|variable)\\.not\\.allowed|repeated\\.modifier)");
 
     /** Returns the failure of an execution that was interrupted. */
     static Failure interrupted() {

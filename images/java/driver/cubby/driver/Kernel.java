@@ -11,8 +11,8 @@ import sun.misc.Signal;
 /**
  * The Java driver: JShell, spoken to over file descriptor 3 (orchestrator/supervisor/doc.go).
  *
- * <p>The main thread receives requests. User code runs in a thread of its own, a new one for each execution. It shares the
- * process and can break much, so what the driver needs is in private fields and reached without user code.
+ * <p>The main thread receives requests. User code runs in a thread of its own, a new one for each execution. It shares
+ * the process and can break much, so what the driver needs is in private fields and reached without user code.
  */
 public final class Kernel {
     private static final int RESERVE = 16 << 20; // bytes: what a cell needs that frees the heap it has filled
@@ -35,8 +35,8 @@ public final class Kernel {
     }
 
     /**
-     * Boots, then serves until the supervisor closes the channel. An argument names a setup that is to be answered, or is
-     * the word train.
+     * Boots, then serves until the supervisor closes the channel. An argument names a setup that is to be answered, or
+     * is the word train.
      */
     public static void main(String[] arguments) throws IOException, InterruptedException {
         Kernel kernel = new Kernel();

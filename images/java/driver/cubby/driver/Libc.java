@@ -1,8 +1,10 @@
 package cubby.driver;
 
 import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
+import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -142,16 +144,35 @@ final class Libc {
         }
     }
 
-    /** Receives bytes, and the file descriptors that come with them, from a socket. One thread uses it. */
+    /**
+     * Receives bytes, and the file descriptors that come with them, from a socket. One thread uses it. For as long as
+     * it takes them in, the driver may have more descriptors than user code, which can have used up its own.
+     */
     static final class Receiver {
+        private static final int RLIMIT_NOFILE = 7;
+        private static final short POLLIN = 1;
+        private static final MethodHandle POLL = handle("poll", null, ADDRESS, JAVA_LONG, JAVA_INT);
+        private static final MethodHandle SETRLIMIT = handle("setrlimit", null, JAVA_INT, ADDRESS);
+
         private final int fd;
+        private final MemorySegment readable;
+        private final MemorySegment usual;
+        private final MemorySegment more;
         private final MemorySegment buffer;
         private final MemorySegment control;
         private final MemorySegment message;
 
-        Receiver(int fd, int size) {
+        Receiver(int fd, int size) throws IOException {
             this.fd = fd;
             Arena arena = Arena.global();
+            readable = arena.allocate(8, 4);
+            readable.set(JAVA_INT, 0, fd);
+            readable.set(JAVA_SHORT, 4, POLLIN);
+            usual = arena.allocate(16, 8);
+            call("getrlimit", handle("getrlimit", null, JAVA_INT, ADDRESS), RLIMIT_NOFILE, usual);
+            more = arena.allocate(16, 8);
+            more.set(JAVA_LONG, 0, usual.get(JAVA_LONG, 8));
+            more.set(JAVA_LONG, 8, usual.get(JAVA_LONG, 8));
             buffer = arena.allocate(size);
             control = arena.allocate(CONTROL_SIZE, 8);
             message = arena.allocate(MSGHDR_SIZE, 8);
@@ -165,8 +186,11 @@ final class Libc {
 
         /** Waits for bytes and returns them, none at the end. What file descriptors came is added to fds. */
         byte[] receive(List<Integer> fds) throws IOException {
+            retry("poll", POLL, readable, 1L, -1);
             message.set(JAVA_LONG, 40, CONTROL_SIZE);
-            int size = receive();
+            call("setrlimit", SETRLIMIT, RLIMIT_NOFILE, more);
+            int size = retry("recvmsg", RECVMSG, fd, message, MSG_CMSG_CLOEXEC);
+            call("setrlimit", SETRLIMIT, RLIMIT_NOFILE, usual);
             long end = message.get(JAVA_LONG, 40);
             for (long at = 0; at + CMSGHDR_SIZE <= end; ) {
                 long length = control.get(JAVA_LONG, at);
@@ -177,13 +201,13 @@ final class Libc {
                 }
                 at += Math.max(length + 7 & -8, CMSGHDR_SIZE);
             }
-            return buffer.asSlice(0, size).toArray(java.lang.foreign.ValueLayout.JAVA_BYTE);
+            return buffer.asSlice(0, size).toArray(JAVA_BYTE);
         }
 
-        private int receive() throws IOException {
+        private static int retry(String name, MethodHandle handle, Object... arguments) throws IOException {
             while (true) {
                 try {
-                    return call("recvmsg", RECVMSG, fd, message, MSG_CMSG_CLOEXEC);
+                    return call(name, handle, arguments);
                 } catch (Failure e) {
                     if (e.errno != EINTR) {
                         throw e;

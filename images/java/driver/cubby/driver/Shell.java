@@ -70,7 +70,7 @@ final class Shell {
             places.put(event.snippet().id(), new Place(cell, part.line));
             Failure failure = failure(event, part, execution);
             if (failure == null && part == parts.getLast()) {
-                failure = show(event.snippet(), show);
+                failure = show(event.snippet(), execution, show);
             }
             if (failure != null) {
                 return failure;
@@ -113,7 +113,7 @@ final class Shell {
         if (event.status() == Status.REJECTED) {
             return Failure.of(jshell.diagnostics(snippet).toList(), snippet.source(), part.line);
         }
-        if (execution.interrupted && (thrown != null || event.value() == null && snippet.kind().isPersistent() == false)) {
+        if (execution.interrupted && (thrown != null || engine.takeRefusal())) {
             return Failure.interrupted();
         }
         return switch (event.exception()) {
@@ -124,17 +124,18 @@ final class Shell {
         };
     }
 
-    private Failure show(Snippet snippet, Consumer<Map<String, Object>> show) {
+    private Failure show(Snippet snippet, Outputs.Execution execution, Consumer<Map<String, Object>> show) {
         Object value = engine.takeValue();
-        boolean expression = snippet instanceof ExpressionSnippet || snippet.subKind() == SubKind.TEMP_VAR_EXPRESSION_SUBKIND;
-        if (value == null || !expression || snippet.subKind() == SubKind.ASSIGNMENT_SUBKIND) {
+        SubKind kind = snippet.subKind();
+        boolean expression = snippet instanceof ExpressionSnippet || kind == SubKind.TEMP_VAR_EXPRESSION_SUBKIND;
+        if (value == null || !expression || kind == SubKind.ASSIGNMENT_SUBKIND) {
             return null;
         }
         try {
             show.accept(engine.asUser(() -> Values.bundle(value)));
             return null;
-        } catch (Exception | StackOverflowError | OutOfMemoryError e) {
-            return Failure.of(e);
+        } catch (Exception | Error e) {
+            return execution.interrupted ? Failure.interrupted() : Failure.of(e);
         }
     }
 
@@ -153,7 +154,8 @@ final class Shell {
         DeclarationSnippet snippet = exception.getSnippet();
         String missing = String.join(", ", jshell.unresolvedDependencies(snippet).toList());
         List<String> errors = jshell.diagnostics(snippet).map(diag -> diag.getMessage(null)).toList();
-        String value = snippet.source().lines().findFirst().orElse("") + " needs " + (missing.isEmpty() ? String.join("; ", errors) : missing);
+        String value = snippet.source().lines().findFirst().orElse("") + " needs "
+            + (missing.isEmpty() ? String.join("; ", errors) : missing);
         StringBuilder trace = new StringBuilder("UnresolvedReferenceException: ").append(value);
         for (StackTraceElement element : exception.getStackTrace()) {
             trace.append("\n\tat ").append(place(element));
@@ -169,7 +171,8 @@ final class Shell {
             return file != null && file.startsWith("#") ? "this cell" : element.toString();
         }
         String method = element.getMethodName().equals("do_it$") ? "" : element.getMethodName();
-        String name = element.getClassName().isEmpty() || method.isEmpty() ? method : element.getClassName() + "." + method;
+        boolean topLevel = element.getClassName().isEmpty() || method.isEmpty();
+        String name = topLevel ? method : element.getClassName() + "." + method;
         return (name + " (cell " + place.cell + ", line " + (place.line + element.getLineNumber() - 1) + ")").strip();
     }
 }

@@ -5,8 +5,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * A run that an image is built with: the JVM records what booting and the first cells need, so that a kernel finds it in
- * a file instead of working it out. File descriptor 3 may be anything that can be written to.
+ * A run that an image is built with: the JVM records what booting and the first cells need, so that a kernel finds it
+ * in a file instead of working it out. File descriptor 3 may be anything that can be written to.
  */
 final class Training {
     private static final List<String> CELLS = List.of(

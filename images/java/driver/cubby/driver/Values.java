@@ -14,13 +14,19 @@ import javax.imageio.ImageIO;
 
 /** Values as they are shown. All of it may call user code, so it belongs where that can be interrupted. */
 public final class Values {
+    private static final int MOST_TYPES = 64;
+    private static final int LONGEST_TYPE = 256;
+
     private Values() {}
 
     /** Returns the forms of a value by MIME type, always with text/plain. */
     public static Map<String, Object> bundle(Object value) {
         Map<String, Object> bundle = new LinkedHashMap<>();
         if (value instanceof Displayable displayable) {
-            displayable.bundle().forEach((mime, data) -> bundle.put(mime, plain(mime, data)));
+            displayable.bundle().forEach((mime, data) -> bundle.put(checked(mime), plain(mime, data)));
+            if (bundle.size() >= MOST_TYPES) {
+                throw new IllegalArgumentException("a value with " + bundle.size() + " MIME types: too many");
+            }
         } else if (isImage(value)) {
             bundle.put("image/png", png(value));
         }
@@ -37,6 +43,13 @@ public final class Values {
             return nested.substring(1, nested.length() - 1);
         }
         return String.valueOf(value);
+    }
+
+    private static String checked(String mime) {
+        if (mime.isEmpty() || mime.length() * 4 > LONGEST_TYPE) {
+            throw new IllegalArgumentException("no MIME type: " + mime);
+        }
+        return mime;
     }
 
     private static Object plain(String mime, Object data) {
