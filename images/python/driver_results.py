@@ -44,7 +44,7 @@ class ListsAndDicts(JSONFormatter):
 
     def __call__(self, obj):
         data = super().__call__(obj)
-        if data is None and isinstance(obj, (list, dict)):
+        if data is None and issubclass(type(obj), (list, dict)):
             data = _or(None, _json, obj)
         return data
 
@@ -59,7 +59,7 @@ def register(formatter):
 def _is(obj, module, name):
     """Report whether obj is of a class of a module that user code has imported, and may have changed."""
     try:
-        return isinstance(obj, getattr(sys.modules[module], name))
+        return issubclass(type(obj), getattr(sys.modules[module], name))
     except Exception:
         return False
 
