@@ -16,6 +16,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets import Type
 from traitlets.config import Config
 
+from driver_results import register
+
 _HERE = dirname(__file__) + "/"
 PIP_DOWNLOADS = re.compile(r"\bpip3?\b.*\b(install|download)\b").search
 NO_NETWORK = """\
@@ -78,6 +80,7 @@ class Shell(InteractiveShell):
             HistoryManager={"enabled": False},  # no database: neither its file nor its thread
             PlainTextFormatter={"max_seq_length": 0},
         ), **kwargs)
+        register(self.display_formatter)
         warnings.filterwarnings("ignore", "To exit: use")  # IPython's word on SystemExit, for a terminal
         warnings.filterwarnings("ignore", "`make_tokens_by_line`")  # and on U+2028, which ends no line in Python
         self._modules = dict(sys.modules)
