@@ -56,12 +56,13 @@ func (m *Manager) bringUp(ctx context.Context, language string, c store.Containe
 	defer cancel()
 	id, conn, err := boot(ctx, m.Engine, m.spec(c, image), handler)
 	if err != nil {
-		return up{container: c.Name}, err
+		return up{container: c.Name}, fmt.Errorf("image %s of %s: %w", image.Tag, language, err)
 	}
 	return up{container: id, image: image, conn: conn}, nil
 }
 
-// boot starts a container and connects to its supervisor. When it fails there may be a container of the spec's name.
+// boot starts a container and connects to its supervisor. When it fails there may be a container of the spec's name. The
+// error of an image whose kernel does not boot is ErrNoBoot.
 func boot(ctx context.Context, engine Engine, spec ContainerSpec, handler func(Event)) (string, *kernel.Conn, error) {
 	id, err := engine.Start(ctx, spec)
 	if err != nil {
@@ -69,13 +70,13 @@ func boot(ctx context.Context, engine Engine, spec ContainerSpec, handler func(E
 	}
 	conn, err := connect(ctx, engine, id, handler)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict) { // it is not the context that is not found
-		return "", nil, fmt.Errorf("the new container has ended: %s", err.Error())
+		return "", nil, fmt.Errorf("%w: the new container has ended", ErrNoBoot)
 	}
 	if err != nil {
 		return "", nil, err
 	}
 	if why := conn.Hello().Exited; why != "" {
-		return "", nil, errors.Join(fmt.Errorf("kernel did not boot: %s", why), conn.Close())
+		return "", nil, errors.Join(fmt.Errorf("%w: %s", ErrNoBoot, why), conn.Close())
 	}
 	return id, conn, nil
 }

@@ -91,8 +91,8 @@ func (e *fakeEngine) PruneStages(_ context.Context, label string, _ time.Duratio
 	return nil
 }
 
-func (e *fakeEngine) RemoveUnusedImages(context.Context) (int, error) {
-	e.cleaned = append(e.cleaned, "unused images")
+func (e *fakeEngine) RemoveUnusedImages(_ context.Context, keep string) (int, error) {
+	e.cleaned = append(e.cleaned, "unused images but "+keep)
 	return e.removed.Images, nil
 }
 

@@ -82,6 +82,12 @@ func (e *Engine) createFailed(ctx context.Context, spec orchestrator.ContainerSp
 
 // startKind gives the error of a start its kind. A program that is not in the image is no client's fault.
 func (e *Engine) startKind(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if fault := broken(err); fault != nil {
+		return fault
+	}
 	if errdefs.IsInvalidArgument(err) || errdefs.IsNotFound(err) {
 		return fmt.Errorf("the engine cannot start it: %w", err)
 	}
