@@ -102,11 +102,11 @@ func readFolder(dir string) ([]file, error) {
 // languageFolder is where an image has what makes it one of a language.
 const languageFolder = "/opt/cubby"
 
-// kernelFolders are the places where images have their kernelspecs: Debian's packages, pip, conda, and virtual
-// environments in the usual places.
+// kernelFolders are the places where images have their kernelspecs: Debian's packages, pip, conda and a virtual
+// environment.
 var kernelFolders = []string{
 	"/usr/share/jupyter/kernels", "/usr/local/share/jupyter/kernels", "/opt/conda/share/jupyter/kernels",
-	"/opt/venv/share/jupyter/kernels", "/venv/share/jupyter/kernels",
+	"/opt/venv/share/jupyter/kernels",
 }
 
 // fromImage looks into a user's image, which is pulled if the engine does not have it: for a language.json, else for a

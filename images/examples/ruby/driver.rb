@@ -156,7 +156,8 @@ module Cubby
     end
 
     def tell(error)
-      error.backtrace&.reject! { |line| line.start_with?(__FILE__) || line.include?("in `handle_interrupt'") }
+      lines = error.backtrace || []
+      error.set_backtrace(lines[0..(lines.rindex { |line| line.start_with?("(cell ") } || -1 - lines.size)])
       name = error.class.name || error.class.inspect
       send(type: "error", name: utf8(name), value: utf8(error.message.to_s),
            traceback: utf8(FULL_MESSAGE.bind_call(error, highlight: false, order: :top)))
