@@ -47,7 +47,7 @@ type fakeEngine struct {
 
 	files     map[string][]byte // of every image, in /opt/cubby
 	inUse     map[string]bool   // tags that a container uses
-	buildings []docker.BuildSpec
+	buildings []string          // the tags of what was built
 
 	removeErr error // what removing an instance fails with
 
@@ -90,7 +90,7 @@ func (e *fakeEngine) PullImage(context.Context, string, io.Writer) error { retur
 func (e *fakeEngine) ImportImage(context.Context, io.Reader, string, []string) error { return nil }
 
 func (e *fakeEngine) BuildImage(_ context.Context, spec docker.BuildSpec, _ io.Writer) error {
-	e.buildings = append(e.buildings, spec)
+	e.buildings = append(e.buildings, spec.Tag)
 	e.built = append(e.built, docker.BuiltImage{Image: orchestrator.Image{ID: "sha256:" + spec.Tag, Tag: spec.Tag}, Labels: spec.Labels})
 	return nil
 }
