@@ -1,10 +1,12 @@
 package orchestrator
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,16 +71,51 @@ func boot(ctx context.Context, engine Engine, spec ContainerSpec, handler func(E
 		return "", nil, err
 	}
 	conn, err := connect(ctx, engine, id, handler)
-	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict) { // it is not the context that is not found
-		return "", nil, fmt.Errorf("%w: the new container has ended", ErrNoBoot)
-	}
 	if err != nil {
-		return "", nil, err
+		return "", nil, unattached(ctx, engine, id, err)
 	}
 	if why := conn.Hello().Exited; why != "" {
 		return "", nil, errors.Join(fmt.Errorf("%w: %s", ErrNoBoot, why), conn.Close())
 	}
 	return id, conn, nil
+}
+
+// unattached says why a new container could not be attached to: by how it has ended, if it has.
+func unattached(ctx context.Context, engine Engine, id string, err error) error {
+	if errors.Is(err, ErrEngine) {
+		return err
+	}
+	if how := endOf(ctx, engine, id); how != "" {
+		return fmt.Errorf("%w: the new container %s", ErrNoBoot, how)
+	}
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict) { // it is not the context that is not found
+		return fmt.Errorf("the new container has ended: %s", err.Error())
+	}
+	return err
+}
+
+// endOf says how a container has ended that could not be attached to; empty: it runs, or nobody knows. An engine sees an
+// end a little later than who attaches.
+func endOf(ctx context.Context, engine Engine, id string) string {
+	for range 5 {
+		all, err := engine.List(ctx)
+		if err != nil {
+			return ""
+		}
+		at := slices.IndexFunc(all, func(c Container) bool { return c.ID == id })
+		switch {
+		case at < 0:
+			return "is gone"
+		case all[at].State == ContainerExited:
+			return cmp.Or(all[at].Reason, "has ended")
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return ""
+		}
+	}
+	return ""
 }
 
 // connect attaches to a container's supervisor and waits for its hello.
