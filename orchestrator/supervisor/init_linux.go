@@ -86,6 +86,9 @@ func Init(ctx context.Context, cfg InitConfig) error {
 
 // newAdapter returns the adapter that an image's language asks for.
 func newAdapter(language Language, user *userThread, reaper *Reaper) Adapter {
+	if language.Adapter == adapterJupyter {
+		return newJupyter(language, user, reaper)
+	}
 	return newNative(language, user, reaper)
 }
 

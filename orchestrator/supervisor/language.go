@@ -1,22 +1,29 @@
 package supervisor
 
 import (
-	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 )
 
 // The adapters, which are the ways to speak with a kernel.
 const (
-	adapterNative = "native" // our own driver, over a channel that it inherits
+	adapterNative  = "native"  // our own driver, over a channel that it inherits
+	adapterJupyter = "jupyter" // a Jupyter kernel, over ZeroMQ
 )
 
 // How a kernel is interrupted.
 const (
-	interruptSignal = "signal" // SIGINT to its process group
-	interruptFrame  = "frame"  // a frame to its driver, and SIGINT to the group for what the kernel has started
+	interruptSignal  = "signal"  // SIGINT to its process group
+	interruptFrame   = "frame"   // a frame to its driver, and SIGINT to the group for what the kernel has started
+	interruptMessage = "message" // an interrupt_request to a Jupyter kernel
 )
+
+// codePlaceholder stands in an image's code for what it is told: the base64 of a JSON object.
+const codePlaceholder = "{values}"
 
 // Language is what an image says of its language, in language.json.
 type Language struct {
@@ -26,6 +33,18 @@ type Language struct {
 	Argv      []string          `json:"argv"`      // the kernel's program and arguments
 	Env       map[string]string `json:"env"`       // the kernel's environment, beside what every kernel has
 	Interrupt string            `json:"interrupt"` // interruptSignal if empty
+
+	// Of the Jupyter adapter only.
+	Kernelspec string       `json:"kernelspec"` // the name of one that the image holds and that gives what is not said here
+	Code       LanguageCode `json:"code"`
+}
+
+// LanguageCode is code in a language by which its kernel is told the working directory and environment. Each holds
+// codePlaceholder.
+type LanguageCode struct {
+	Setup string `json:"setup"` // changes to the working directory and sets the environment, or raises an error
+	Enter string `json:"enter"` // sets the environment of one execution
+	Leave string `json:"leave"` // restores it; may be run twice
 }
 
 // LoadLanguage reads a language.json.
@@ -38,14 +57,30 @@ func LoadLanguage(path string) (Language, error) {
 	if err := json.Unmarshal(text, &language); err != nil {
 		return language, fmt.Errorf("read the image's language from %s: %w", path, err)
 	}
-	language.Interrupt = cmp.Or(language.Interrupt, interruptSignal)
-	switch {
-	case language.Name == "" || len(language.Argv) == 0:
-		return language, fmt.Errorf("language of %s lacks a name or argv", path)
-	case language.Adapter != adapterNative:
-		return language, fmt.Errorf("language of %s has the unknown adapter %q", path, language.Adapter)
-	case language.Interrupt != interruptSignal && language.Interrupt != interruptFrame:
-		return language, fmt.Errorf("language of %s has the unknown interrupt %q", path, language.Interrupt)
+	if err := language.check(); err != nil {
+		return language, fmt.Errorf("language of %s %w", path, err)
 	}
 	return language, nil
+}
+
+// check says what is wrong with a language.
+func (l *Language) check() error {
+	interrupts := []string{"", interruptSignal, interruptFrame}
+	switch {
+	case l.Name == "" || len(l.Argv) == 0 && (l.Adapter != adapterJupyter || l.Kernelspec == ""):
+		return errors.New("lacks a name or argv")
+	case l.Adapter == adapterJupyter:
+		interrupts = []string{"", interruptSignal, interruptMessage}
+		for _, code := range []string{l.Code.Setup, l.Code.Enter, l.Code.Leave} {
+			if !strings.Contains(code, codePlaceholder) {
+				return fmt.Errorf("lacks code with %s to set up, enter or leave", codePlaceholder)
+			}
+		}
+	case l.Adapter != adapterNative:
+		return fmt.Errorf("has the unknown adapter %q", l.Adapter)
+	}
+	if !slices.Contains(interrupts, l.Interrupt) {
+		return fmt.Errorf("has the unknown interrupt %q", l.Interrupt)
+	}
+	return nil
 }

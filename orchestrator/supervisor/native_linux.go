@@ -83,7 +83,7 @@ func (n *native) start() error {
 		return err
 	}
 	defer driverEnd.Close()
-	process, err := n.reaper.spawn(n.language, n.user.uid, stdin, outputWrite, driverEnd)
+	process, err := n.reaper.spawn(n.language, n.user.uid, stdin, outputWrite, outputWrite, driverEnd)
 	if err != nil {
 		output.close()
 		return errors.Join(err, channel.conn.Close())

@@ -14,20 +14,31 @@ const escapeLength = 6
 // kept: the text in which the one ends goes on, after a note, where the other begins. A sketch of the beginning has the
 // name at least.
 func shortError(sketch driverFrame, beginning, end []byte, size int) driverFrame {
+	var frame driverFrame
+	if rejoin(beginning, end, size, func(text []byte) bool {
+		frame = driverFrame{}
+		return json.Unmarshal(text, &frame) == nil && frame.Type == driverError
+	}) {
+		return frame
+	}
+	sketch.Value = fmt.Sprintf("[error of %d bytes left out]", size)
+	return sketch
+}
+
+// rejoin makes a JSON text of the beginning and the end of one of size bytes, with a note in the string where the middle
+// is missing. It reports whether there is a way to which read agrees.
+func rejoin(beginning, end []byte, size int, read func(text []byte) bool) bool {
 	// The ends of a sketch may lie beside a text, but hardly those of its halves as well.
 	for _, head := range [][]byte{beginning, beginning[:len(beginning)/2]} {
 		for _, tail := range [][]byte{end, end[len(end)/2:]} {
 			head, tail := head[:lastCut(head)], tail[firstCut(tail):]
 			note := fmt.Sprintf(`\n[%d bytes left out]\n`, size-len(head)-len(tail))
-			var frame driverFrame
-			err := json.Unmarshal(slices.Concat(head, []byte(note), tail), &frame)
-			if err == nil && frame.Type == driverError {
-				return frame
+			if read(slices.Concat(head, []byte(note), tail)) {
+				return true
 			}
 		}
 	}
-	sketch.Value = fmt.Sprintf("[error of %d bytes left out]", size)
-	return sketch
+	return false
 }
 
 // lastCut returns the last place in the beginning of a JSON text that lies in a string, and in no escape.

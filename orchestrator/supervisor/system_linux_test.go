@@ -81,7 +81,7 @@ func TestLoadLanguage(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			require.Equal(t, Language{Name: "x", Adapter: "native", Argv: []string{"/x"}, Interrupt: interruptSignal}, language)
+			require.Equal(t, Language{Name: "x", Adapter: "native", Argv: []string{"/x"}}, language)
 		})
 	}
 	_, err := LoadLanguage("/nowhere/language.json")

@@ -1,0 +1,151 @@
+package supervisor
+
+import (
+	"fmt"
+	"sync"
+
+	"cubby/orchestrator/kernel"
+)
+
+// spoolSize is how much output a spool holds at most.
+const spoolSize = 4 * kernel.MaxFrame
+
+// spool takes output as fast as a kernel publishes it, since a kernel drops what is not taken, and tells sinks of it as
+// fast as they take it. What does not fit is left out and counted.
+type spool struct {
+	dead <-chan struct{} // once closed, nobody is waited for
+
+	mu     sync.Mutex
+	items  []*spooled
+	size   int64
+	wake   chan struct{} // there is something new; capacity 1
+	closed bool
+	ended  chan struct{} // closed when all is told that was put before the close
+}
+
+// spooled is an event to be told, or a mark.
+type spooled struct {
+	sink    Sink
+	ev      kernel.Event
+	text    []byte        // of a stream
+	late    bool          // of an execution that is over: it waits for nobody
+	omitted int64         // bytes that are left out here
+	passed  chan struct{} // a mark: closed when all before it is told
+}
+
+// newSpool returns a spool; somebody has to run it.
+func newSpool(dead <-chan struct{}) *spool {
+	return &spool{dead: dead, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+}
+
+// put takes an event for a sink.
+func (s *spool) put(sink Sink, ev kernel.Event, late bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed { // by the kernel's death: what left-over processes print until they are killed
+		sink.Event(ev)
+		return
+	}
+	size := ev.OutputBytes()
+	var last *spooled
+	if n := len(s.items); n > 0 && s.items[n-1].sink == sink && s.items[n-1].passed == nil {
+		last = s.items[n-1]
+	}
+	switch {
+	case s.size+size > spoolSize:
+		if last == nil || last.omitted == 0 {
+			last = &spooled{sink: sink, late: late}
+			s.items = append(s.items, last)
+		}
+		last.omitted += size
+	case ev.Text == "":
+		s.items = append(s.items, &spooled{sink: sink, ev: ev, late: late})
+		s.size += size
+	case last != nil && last.ev.Type == ev.Type && len(last.text)+len(ev.Text) <= kernel.MaxText:
+		last.text = append(last.text, ev.Text...)
+		s.size += size
+	default:
+		s.items = append(s.items, &spooled{sink: sink, ev: kernel.Event{Type: ev.Type}, text: []byte(ev.Text), late: late})
+		s.size += size
+	}
+	s.poke()
+}
+
+// flush waits until all is told that was put before.
+func (s *spool) flush() {
+	passed := make(chan struct{})
+	s.mu.Lock()
+	s.items = append(s.items, &spooled{passed: passed})
+	s.poke()
+	s.mu.Unlock()
+	select {
+	case <-passed:
+	case <-s.ended:
+	}
+}
+
+// close ends run once all is told, and waits for that.
+func (s *spool) close() {
+	s.mu.Lock()
+	s.closed = true
+	s.poke()
+	s.mu.Unlock()
+	<-s.ended
+}
+
+// poke wakes run up. The caller holds mu.
+func (s *spool) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run tells what is put until the spool is closed.
+func (s *spool) run() {
+	defer close(s.ended)
+	for {
+		s.mu.Lock()
+		if len(s.items) == 0 {
+			closed := s.closed
+			s.mu.Unlock()
+			if closed {
+				return
+			}
+			<-s.wake
+			continue
+		}
+		item := s.items[0]
+		s.items[0] = nil
+		s.items = s.items[1:]
+		s.mu.Unlock()
+		s.tell(item)
+	}
+}
+
+// tell tells of one item, which nobody else changes any more.
+func (s *spool) tell(item *spooled) {
+	size := item.ev.OutputBytes() + int64(len(item.text)) // of an omission: none
+	switch {
+	case item.passed != nil:
+		close(item.passed)
+		return
+	case !item.late:
+		item.sink.Ready(int(size), s.dead)
+	}
+	if item.omitted > 0 {
+		note := fmt.Sprintf("\n[%d bytes of output left out: they came faster than they were read]\n", item.omitted)
+		item.ev, item.text = kernel.Event{Type: kernel.TypeStderr}, []byte(note)
+	}
+	if len(item.text) == 0 {
+		item.sink.Event(item.ev)
+	}
+	emitText(item.text, func(text string) {
+		ev := item.ev
+		ev.Text = text
+		item.sink.Event(ev)
+	})
+	s.mu.Lock()
+	s.size -= size
+	s.mu.Unlock()
+}
