@@ -5,6 +5,7 @@
 
 require "fileutils"
 require "json"
+require "ripper"
 require "socket"
 
 # What user code can show beside the value of its last expression.
@@ -53,6 +54,10 @@ module Cubby
     KEPT = 64 # executions with open pipes; what older ones print is dropped
     GENERATE, PARSE = JSON.method(:generate), JSON.method(:parse)
     FULL_MESSAGE = Exception.instance_method(:full_message)
+    PARSE_CODE = Ripper.method(:sexp)
+    # Statements whose value nobody asks for. Code that is very long is not looked at.
+    QUIET = %i[assign massign opassign def defs class module].freeze
+    LOOKED_AT = 1 << 16
 
     class << self
       attr_accessor :instance
@@ -81,7 +86,7 @@ module Cubby
     def result(data, main)
       return unless Fiber[:cubby_execution].equal?(@newest) && $$ == @pid && @begun
       data = data.to_h { |mime, value| [mime.to_s, value.is_a?(String) ? utf8(value) : value] }
-      data["text/plain"] ||= ""
+      data["text/plain"] ||= "(#{data.keys.join(", ")})"
       send(type: "result", main: main, data: data)
     end
 
@@ -140,13 +145,17 @@ module Cubby
         @running = true
         raise Interrupt if @early
         value = @binding.eval(code, "(cell #{@count})", 1)
-        show(value) unless nil.equal?(value)
+        show(value) unless nil.equal?(value) || quiet?(code)
         @running = false
       end
       nil
     rescue Exception => e # rubocop:disable Lint/RescueException
       @running = false
       e
+    end
+
+    def quiet?(code)
+      code.bytesize <= LOOKED_AT && QUIET.include?(PARSE_CODE.call(code)&.dig(1, -1, 0))
     end
 
     def show(value)
