@@ -2,6 +2,7 @@ package images
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -157,7 +158,7 @@ func TestAddNames(t *testing.T) {
 }
 
 func TestAddImage(t *testing.T) {
-	spec := map[string][]byte{"julia-1.11/kernel.json": nil, "julia-1.11/logo.png": nil}
+	spec := map[string][]byte{"julia-1.11/kernel.json": []byte(`{"language":"julia"}`), "julia-1.11/logo.png": nil}
 	image := func(t *testing.T, files map[string]map[string][]byte) (*bench, AddOptions) {
 		t.Helper()
 		b, o := adding(t)
@@ -175,6 +176,14 @@ func TestAddImage(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []string{"build cubby-julia on julia"}, b.engine.calls)
 		require.Equal(t, "julia", added.Name)
+	})
+	t.Run("a kernel of Python is told how to set directory and variables", func(t *testing.T) {
+		b, o := image(t, map[string]map[string][]byte{"/usr/share/jupyter/kernels": {"python3/kernel.json": []byte(`{"language":"python"}`)}})
+		g, err := b.fromImage(t.Context(), o)
+		require.NoError(t, err)
+		var language jupyterLanguage
+		require.NoError(t, json.Unmarshal(g.language, &language))
+		require.Equal(t, kernelCodes["python"], language.Code)
 	})
 	t.Run("its own language.json is taken", func(t *testing.T) {
 		b, o := image(t, map[string]map[string][]byte{"/opt/cubby": {"language.json": []byte(`{"name":"julia","aliases":["jl"]}`)}})

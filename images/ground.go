@@ -132,42 +132,81 @@ func (b *builder) fromImage(ctx context.Context, o AddOptions) (ground, error) {
 			return g, nil
 		}
 	}
-	spec, err := b.findKernelspec(ctx, o)
+	spec, language, err := b.findKernelspec(ctx, o)
 	if err != nil {
 		return ground{}, err
 	}
-	g.language, err = json.Marshal(map[string]string{"name": o.Name, "adapter": "jupyter", "kernelspec": spec})
+	g.language, err = json.Marshal(jupyterLanguage{
+		Name: o.Name, Adapter: "jupyter", Kernelspec: spec, Code: kernelCodes[strings.ToLower(language)],
+	})
 	if err != nil {
 		return ground{}, fmt.Errorf("write the language.json of %s: %w", o.Name, err)
 	}
 	return g, nil
 }
 
-// findKernelspec returns the kernelspec that was asked for, or the only one.
-func (b *builder) findKernelspec(ctx context.Context, o AddOptions) (string, error) {
-	found := map[string]bool{}
+// jupyterLanguage is the language.json of an image with a kernel for Jupyter.
+type jupyterLanguage struct {
+	Name       string      `json:"name"`
+	Adapter    string      `json:"adapter"`
+	Kernelspec string      `json:"kernelspec"`
+	Code       *kernelCode `json:"code,omitempty"` // nil: contexts have no working directory and variables of their own
+}
+
+// kernelCode is code by which a kernel is told its working directory and environment; package supervisor says more.
+type kernelCode struct {
+	Setup string `json:"setup"`
+	Enter string `json:"enter"`
+	Leave string `json:"leave"`
+}
+
+// kernelCodes are the codes of the languages that kernelspecs name. They leave nothing in the user's namespace.
+var kernelCodes = map[string]*kernelCode{"python": {
+	Setup: `(lambda os, v: ((v["cwd"] + "/").startswith("/home/user/") and os.makedirs(v["cwd"], exist_ok=True), ` +
+		`os.chdir(v["cwd"]), os.environ.update(v.get("env") or {})))` + pythonValues,
+	Enter: `(lambda os, v: (setattr(os, "_cubby_before", {k: os.environ.get(k) for k in v["env"]}), ` +
+		`os.environ.update(v["env"])))` + pythonValues,
+	Leave: `(lambda os, v: [os.environ.pop(k, None) if o is None else os.environ.update({k: o}) ` +
+		`for k, o in os.__dict__.pop("_cubby_before", {}).items()])` + pythonValues,
+}}
+
+// pythonValues calls a function with the module os and with what the supervisor says.
+const pythonValues = `(__import__("os"), __import__("json").loads(__import__("base64").b64decode("{values}")))`
+
+// findKernelspec returns the kernelspec that was asked for, or the only one, and its language.
+func (b *builder) findKernelspec(ctx context.Context, o AddOptions) (name, language string, err error) {
+	found := map[string][]byte{}
 	for _, folder := range kernelFolders {
 		files, err := b.engine.ImageFiles(ctx, o.Image, folder)
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
-		for name := range files {
+		for name, content := range files {
 			if path.Base(name) == "kernel.json" {
-				found[path.Dir(name)] = true
+				found[path.Dir(name)] = content
 			}
 		}
 	}
+	name = o.Kernelspec
 	names := slices.Sorted(maps.Keys(found))
 	switch {
 	case len(names) == 0:
-		return "", fmt.Errorf("%s has neither /opt/cubby/language.json nor a kernel of Jupyter (in %s)",
+		return "", "", fmt.Errorf("%s has neither /opt/cubby/language.json nor a kernel of Jupyter (in %s)",
 			o.Image, strings.Join(kernelFolders, ", "))
-	case o.Kernelspec == "" && len(names) == 1:
-		return names[0], nil
-	case o.Kernelspec == "":
-		return "", fmt.Errorf("%s has several kernels: name one of %s with --kernelspec", o.Image, strings.Join(names, ", "))
-	case !found[o.Kernelspec]:
-		return "", fmt.Errorf("%s has no kernel %q: it has %s", o.Image, o.Kernelspec, strings.Join(names, ", "))
+	case name == "" && len(names) > 1:
+		return "", "", fmt.Errorf("%s has several kernels: name one of %s with --kernelspec", o.Image, strings.Join(names, ", "))
+	case name == "":
+		name = names[0]
 	}
-	return o.Kernelspec, nil
+	content, ok := found[name]
+	if !ok {
+		return "", "", fmt.Errorf("%s has no kernel %q: it has %s", o.Image, name, strings.Join(names, ", "))
+	}
+	var spec struct {
+		Language string `json:"language"`
+	}
+	if err := json.Unmarshal(content, &spec); err != nil {
+		return "", "", fmt.Errorf("read the kernelspec %s of %s: %w", name, o.Image, err)
+	}
+	return name, spec.Language, nil
 }
