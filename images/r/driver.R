@@ -65,13 +65,14 @@ base::local({
     length(new) >= length(old) && identical(new[seq_along(old)], old)
   }
 
-  look_at_page <- function(...) {
-    if (!is_ours()) return(invisible())
+  look_at_page <- function(finished = FALSE) {
+    # A page of several figures is over when the next one would not find room on it.
+    if (!is_ours() || !finished && !graphics::par("page")) return(invisible())
     page <- grDevices::recordPlot()
     if (!evaluate:::makes_visual_change(page[[1]]) || !evaluate:::looks_different(last[[1]], page[[1]])) {
       return(invisible())
     }
-    if (!is.null(pending) && !builds_upon(pending[[1]], page[[1]])) send_page()
+    if (!is.null(pending) && !builds_upon(pending[[1]], page[[1]])) send_pending()
     width <- getOption("repr.plot.width", 7)
     height <- getOption("repr.plot.height", 7)
     ppi <- getOption("repr.plot.res", 120) / getOption("jupyter.plot_scale", 2)
@@ -81,9 +82,15 @@ base::local({
   }
 
   send_page <- function() {
+    look_at_page(finished = TRUE)
+    send_pending()
+  }
+
+  send_pending <- function() {
     page <- pending
     pending <<- NULL
     if (is.null(page)) return(invisible())
+    tempdir(check = TRUE)  # user code may have removed it
     device <- grDevices::dev.cur()
     on.exit(if (device > 1L) grDevices::dev.set(device))
     executor$send_plot(page)
@@ -109,16 +116,26 @@ base::local({
   }
 
   # The calls between the code of a cell and its error; those around them are the driver's and R's own.
-  calls_of <- function(calls, depth) {
+  calls_of <- function(calls, depth, handler) {
     calls <- calls[-seq_len(min(depth, length(calls)))]
-    names <- vapply(calls, function(call) paste(deparse(call[[1]], nlines = 1L), collapse = ""), "")
-    inner <- which(names %in% c(".handleSimpleError", "h", "stop", "(function (e) "))
+    is_inner <- function(call) {
+      name <- call[[1]]
+      identical(name, handler) || identical(name, quote(.handleSimpleError)) || identical(name, quote(.signalSimpleWarning))
+    }
+    inner <- which(vapply(calls, is_inner, NA))
     if (length(inner)) calls <- calls[seq_len(inner[[1]] - 1L)]
+    if (length(calls) && identical(calls[[length(calls)]][[1]], quote(stop))) calls <- calls[-length(calls)]
     calls
   }
 
-  traceback_of <- function(e, calls) {
+  # The call of a condition, where it is one of user code.
+  call_of <- function(e) {
     call <- conditionCall(e)
+    if (identical(call, quote(eval(expression, .GlobalEnv)))) NULL else call
+  }
+
+  traceback_of <- function(e, calls) {
+    call <- call_of(e)
     where <- if (is.null(call)) "Error: " else paste0("Error in ", deparse(call, nlines = 1L)[[1]], " : ")
     lines <- paste0(where, conditionMessage(e))
     if (length(calls)) {
@@ -128,6 +145,31 @@ base::local({
     as.list(lines)
   }
 
+  # Warnings wait for the end of their top-level expression, as at R's prompt, which the driver never comes back to.
+  warned <- list()
+
+  on_warning <- function(w) {
+    level <- getOption("warn", 0)
+    restart <- computeRestarts(w)
+    restart <- Find(function(r) identical(r$name, "muffleWarning"), restart)
+    if (level >= 2 || is.null(restart)) return()  # it becomes an error, or is somebody's signal
+    if (level == 1) tell_warning("Warning", w)
+    if (level == 0 && length(warned) < 50L) warned[[length(warned) + 1L]] <<- w
+    invokeRestart(restart)
+  }
+
+  tell_warning <- function(title, w) {
+    call <- call_of(w)
+    where <- if (is.null(call)) "" else paste0("In ", deparse(call, nlines = 1L)[[1]], " : ")
+    cat(title, ":\n", where, conditionMessage(w), "\n", sep = "", file = stderr())
+  }
+
+  tell_warnings <- function() {
+    all <- warned
+    warned <<- list()
+    for (w in all) tell_warning("Warning message", w)
+  }
+
   run_cell <- function(code) {
     failure <- NULL
     fail <- function(name, value, lines) {
@@ -135,18 +177,27 @@ base::local({
     }
     depth <- NULL
     in_detail <- function(e) {
-      calls <- tryCatch(calls_of(sys.calls(), depth), error = function(e) list())
+      handler <- sys.function()
+      calls <- tryCatch(calls_of(sys.calls(), depth, handler), error = function(e) list())
       fail(error_name(e), conditionMessage(e), traceback_of(e, calls))
     }
     in_brief <- function(e) fail(error_name(e), conditionMessage(e), traceback_of(e, NULL))
-    evaluate <- function(expression) withCallingHandlers(withVisible(eval(expression, .GlobalEnv)), error = in_detail)
+    evaluate <- function(expression) {
+      allowInterrupts(withCallingHandlers(
+        withVisible(eval(expression, .GlobalEnv)), error = in_detail, warning = on_warning
+      ))
+    }
+    expressions <- tryCatch(parse(text = code, keep.source = TRUE, encoding = "UTF-8"), error = identity)
+    if (inherits(expressions, "error")) {
+      value <- conditionMessage(expressions)
+      return(list(ename = "parseError", evalue = value, traceback = list(paste0("Error: ", value))))
+    }
     tryCatch(
       {
-        expressions <- parse(text = code, keep.source = TRUE, encoding = "UTF-8")
         depth <- evaluate(quote(sys.nframe()))$value
         for (i in seq_along(expressions)) {
-          outcome <- allowInterrupts(evaluate(expressions[[i]]))
-          .Internal(printDeferredWarnings())
+          outcome <- evaluate(expressions[[i]])
+          tell_warnings()
           allowInterrupts({
             look_at_page()
             if (outcome$visible) display(outcome$value, i == length(expressions))
@@ -157,7 +208,7 @@ base::local({
       error = in_brief,
       interrupt = function(e) fail("interrupt", "interrupted", list())
     )
-    .Internal(printDeferredWarnings())
+    tell_warnings()
     failure
   }
 
@@ -193,11 +244,12 @@ base::local({
   Sys.unsetenv("R_ENVIRON_USER")
   kernel <- IRkernel:::Kernel$new(connection_file = commandArgs(TRUE)[[1]])
   executor <- kernel$executor
+  executor$nframe <- 0L
   send <- kernel$send_response
   methods <- as.environment(executor)
   if (exists("execute", methods, inherits = FALSE)) unlockBinding("execute", methods)
   assign("execute", execute, methods)
-  for (event in c("persp", "before.plot.new", "before.grid.newpage")) setHook(event, look_at_page)
+  for (event in c("persp", "before.plot.new", "before.grid.newpage")) setHook(event, function(...) look_at_page())
   options(device = open_device, keep.source = TRUE, crayon.enabled = FALSE, cli.num_colors = 1L)
 
   suspendInterrupts(kernel$run())
