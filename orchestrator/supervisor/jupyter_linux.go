@@ -68,11 +68,11 @@ func (j *jupyter) Boot(ctx context.Context) (version string, err error) {
 		return "", err
 	}
 	j.wire, err = connectJupyter(ctx, dir, signer, j.process.exited)
-	err = errors.Join(err, dir.remove())
 	j.listen()
 	if err == nil {
 		version, err = j.greet(ctx)
 	}
+	err = errors.Join(err, dir.remove()) // not before: ipykernel writes the connection file again once it has its sockets
 	if err == nil {
 		return version, nil
 	}
