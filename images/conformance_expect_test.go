@@ -42,8 +42,10 @@ func (e *expectation) add(line []kitWord) error {
 	switch isAny := one && args[0] == (kitWord{text: "any"}); {
 	case field == "stdout" && two && args[0].text == "numbered":
 		lines, err := strconv.Atoi(args[1].text)
+		if err != nil || lines <= 0 {
+			return fmt.Errorf("%q is no number of lines", args[1].text)
+		}
 		e.stdout = expectedText{numbered: lines}
-		return err
 	case field == "stdout" && one:
 		e.stdout = expectedText{text: args[0], isAny: isAny}
 	case field == "stderr" && one:

@@ -12,9 +12,6 @@ import (
 	"cubby/orchestrator/kernel"
 )
 
-// kitPatience bounds one execution of the kit. It is no expectation: what takes so long hangs.
-const kitPatience = 45 * time.Second
-
 // kitContexts is what the kit plays on: a manager whose only contexts are the kit's.
 type kitContexts interface {
 	Create(ctx context.Context, req orchestrator.CreateRequest) (orchestrator.CodeContext, error)
@@ -26,7 +23,8 @@ type kitContexts interface {
 // player plays cases against a language, one at a time.
 type player struct {
 	contexts kitContexts
-	language string // as contexts are asked for
+	language string        // as contexts are asked for
+	patience time.Duration // for one execution. It is no expectation: what takes so long hangs
 	kitLanguage
 	shared *stage // the context that cases share; nil: the next case makes one
 }
@@ -211,7 +209,7 @@ func (p *player) value(w kitWord) string {
 
 // run runs a snippet and returns what is not as expected.
 func (p *player) run(ctx context.Context, s kitStep, code string, on *stage) []string {
-	ctx, cancel := context.WithTimeout(ctx, kitPatience)
+	ctx, cancel := context.WithTimeout(ctx, p.patience)
 	defer cancel()
 	env := map[string]string{}
 	for _, v := range s.vars {

@@ -60,7 +60,9 @@ func playKit(t *testing.T, language, image, file string) map[string]verdict {
 	require.NoError(t, err, "the kit needs snippets in every language: %s says which", filepath.Join(conformanceDir, "kit.txtar"))
 	fits, err := parseKitLanguage(file, string(content), cases)
 	require.NoError(t, err)
-	p := &player{contexts: kitManager(t, language, image), language: language, kitLanguage: fits}
+	p := &player{
+		contexts: kitManager(t, language, image), language: language, patience: time.Minute, kitLanguage: fits,
+	}
 	verdicts := map[string]verdict{}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,0 +1,96 @@
+// What user code finds around it: environment variables, the working directory, the exit, and where imports come from.
+
+import { registerHooks } from "node:module";
+import { resolve } from "node:path";
+
+import { exit } from "./driver_libc.js";
+import { keys, method } from "./driver_safe.js";
+
+export const HOME = "/home/user";
+const NEEDS_NETWORK = /^(?:npm|jsr|https?):/;
+const NO_NETWORK = "hint: this context has no network, so Deno cannot fetch modules. Whoever operates the server can " +
+  'give contexts the network "internet". node: modules and files in the workspace need none.';
+
+const { chdir, cwd, mkdirSync, readTextFileSync, errors } = Deno;
+const getVariable = method(Deno.env.get).bind(null, Deno.env);
+const setVariable = method(Deno.env.set).bind(null, Deno.env);
+const deleteVariable = method(Deno.env.delete).bind(null, Deno.env);
+const dispatch = method(globalThis.dispatchEvent).bind(null, globalThis);
+
+/** Change to a directory. A missing one under HOME is made; the error of another is for the user to read. */
+export function enterDirectory(path) {
+  const directory = resolve(HOME, path);
+  try {
+    if (`${directory}/`.startsWith(`${HOME}/`)) {
+      mkdirSync(directory, { recursive: true });
+    }
+    chdir(directory);
+  } catch (error) {
+    const what = error instanceof errors.NotFound ? "no such directory"
+      : error instanceof errors.AlreadyExists || error instanceof errors.NotADirectory ? "not a directory"
+      : error.message;
+    throw new Error(`${what}: ${directory}`, { cause: error });
+  }
+}
+
+/** Set environment variables, all or none, and return what they were before: undefined where there was none. */
+export function setVariables(variables) {
+  const before = { __proto__: null };
+  const names = keys(variables);
+  for (let i = 0; i < names.length; i++) {
+    try {
+      const was = getVariable(names[i]);
+      setVariable(names[i], variables[names[i]]);
+      before[names[i]] = was;
+    } catch (error) {
+      replaceVariables(before);
+      throw new TypeError(`environment variable ${JSON.stringify(names[i])}: ${error.message}`);
+    }
+  }
+  return before;
+}
+
+/** Set environment variables to values of which undefined means that there is no such variable. */
+export function replaceVariables(variables) {
+  const names = keys(variables);
+  for (let i = 0; i < names.length; i++) {
+    const value = variables[names[i]];
+    value === undefined ? deleteVariable(names[i]) : setVariable(names[i], value);
+  }
+}
+
+/** Have Deno.exit, and process.exit with it, end the process at once: Deno's own waits for the inspector's clients. */
+export function provideExit() {
+  Deno.exit = (status = Deno.exitCode) => {
+    try {
+      dispatch(new Event("unload"));
+    } finally {
+      exit(status);
+    }
+  };
+}
+
+/** Have cells import files from the working directory, and say why modules cannot be fetched where there is no network. */
+export function provideImports() {
+  registerHooks({
+    resolve(specifier, context, next) {
+      if (context.parentURL === Deno.mainModule && /^\.{0,2}\//.test(specifier)) {
+        return next(new URL(specifier, `file://${cwd()}/`).href, context);
+      }
+      if (NEEDS_NETWORK.test(specifier) && !hasNetwork()) {
+        throw new TypeError(`import ${JSON.stringify(specifier)}\n${NO_NETWORK}`);
+      }
+      return next(specifier, context);
+    },
+  });
+}
+
+/** Report whether there is a route to anywhere. */
+function hasNetwork() {
+  try {
+    return readTextFileSync("/proc/net/route").trim().includes("\n") ||
+      readTextFileSync("/proc/net/ipv6_route").split("\n").some((line) => line !== "" && !line.endsWith(" lo"));
+  } catch {
+    return true;
+  }
+}
