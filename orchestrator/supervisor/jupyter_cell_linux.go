@@ -53,12 +53,7 @@ func (j *jupyter) runCell(ctx context.Context, code string, sink Sink) (interrup
 	if err != nil {
 		return interrupted, err
 	}
-	grace := time.NewTimer(idleGrace)
-	defer grace.Stop()
-	select {
-	case <-r.idle:
-	case <-grace.C:
-	case <-j.exited:
+	if !j.settle(r) {
 		return interrupted, ErrExited
 	}
 	j.begin(r, reply.Count)
@@ -77,6 +72,27 @@ func (j *jupyter) runCell(ctx context.Context, code string, sink Sink) (interrup
 		}
 	}
 	return interrupted, nil
+}
+
+// settle waits until the kernel has published what a request whose reply has come publishes. The status that says so may
+// be lost: then until nothing comes any more, or for so long. It reports false when the kernel died.
+func (j *jupyter) settle(r *jupyterRequest) bool {
+	quiet := time.NewTicker(idleGrace)
+	defer quiet.Stop()
+	for taken, turns := int64(-1), 0; turns < idleTurns; turns++ {
+		select {
+		case <-r.idle:
+			return true
+		case <-quiet.C:
+		case <-j.exited:
+			return false
+		}
+		before := taken
+		if taken = j.wire.iopub.taken.Load(); taken == before && !j.wire.iopub.busy.Load() {
+			break
+		}
+	}
+	return true
 }
 
 // quit ends a kernel whose code has asked for its end, as Jupyter leaves it to whoever has started the kernel.

@@ -171,9 +171,12 @@ func (w *jupyterWire) read(z *zmtpConn, take func(jupyterMessage)) {
 			if err != nil {
 				return
 			}
-			if !msg.forged {
-				take(msg)
+			if msg.forged {
+				continue
 			}
+			z.busy.Store(true)
+			take(msg)
+			z.busy.Store(false)
 		}
 	})
 }

@@ -19,8 +19,10 @@ const (
 	// nudgeEvery is how long a kernel may take for an answer before it is asked once more: the first messages of its
 	// iopub go to nobody, and an interrupt that comes late may cost a kernel a message.
 	nudgeEvery = time.Second
-	// idleGrace is how long the status that ends an execution is waited for after its reply. iopub may have lost it.
-	idleGrace = time.Second
+	// idleGrace is how long nothing may be published after the reply of an execution, before the status that ends it is
+	// taken for lost; idleTurns is how many times that it is waited for at most.
+	idleGrace = 500 * time.Millisecond
+	idleTurns = 60
 )
 
 // jupyter is the adapter of a kernel that speaks the Jupyter messaging protocol.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -34,12 +35,22 @@ const (
 type zmtpConn struct {
 	conn    net.Conn
 	in      *bufio.Reader
+	taken   atomic.Int64 // bytes that have come in
+	busy    atomic.Bool  // a message is being looked at
 	writing sync.Mutex
+}
+
+// Read reads for in.
+func (z *zmtpConn) Read(buffer []byte) (int, error) {
+	n, err := z.conn.Read(buffer)
+	z.taken.Add(int64(n))
+	return n, err
 }
 
 // openZMTP shakes hands over a connection, as a socket of that type and identity. A SUB socket subscribes to all.
 func openZMTP(conn net.Conn, socket, identity string) (*zmtpConn, error) {
-	z := &zmtpConn{conn: conn, in: bufio.NewReaderSize(conn, readSize)}
+	z := &zmtpConn{conn: conn}
+	z.in = bufio.NewReaderSize(z, readSize)
 	greeting := make([]byte, zmtpGreeting)
 	greeting[0], greeting[9], greeting[10] = 0xff, 0x7f, 3
 	copy(greeting[12:], "NULL")
