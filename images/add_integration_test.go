@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,34 +98,35 @@ func TestAddRefusesOnTheEngine(t *testing.T) {
 	}
 }
 
-// TestAddedJupyterImage adds an image that has a kernel for Jupyter and knows nothing of cubby.
+// TestAddedJupyterImage adds an image that has a kernel for Jupyter and knows nothing of cubby: the packages of R.
 func TestAddedJupyterImage(t *testing.T) {
-	const ref, name = "jupyter-image-test:1", "jupyter-test"
+	const name = "jupyter-test"
 	engine := kitEngine(t, "add-test")
-	b := newBuilder(adapter{engine}, BuildOptions{
-		Progress: t.Output(), Try: booting(engine),
-		Proxies: Proxies{HTTP: os.Getenv("http_proxy"), HTTPS: os.Getenv("https_proxy"), No: os.Getenv("no_proxy")},
+	wanted, err := PackagesTag("r")
+	require.NoError(t, err)
+	built, err := engine.ListImages(t.Context())
+	require.NoError(t, err)
+	at := slices.IndexFunc(built, func(image docker.BuiltImage) bool { return strings.HasPrefix(image.Tag, wanted) })
+	require.GreaterOrEqual(t, at, 0, "make build && bin/cubby images build r")
+	added, err := Add(t.Context(), adapter{engine}, AddOptions{
+		Name: name, Image: built[at].Tag, BuildOptions: BuildOptions{Progress: t.Output(), Try: booting(engine)},
 	})
-	arch, err := b.engine.Architecture(t.Context())
 	require.NoError(t, err)
-	b.base, err = b.findBase(t.Context(), arch)
+	t.Cleanup(func() { require.NoError(t, engine.RemoveImage(context.WithoutCancel(t.Context()), added.Tag)) })
+	require.Regexp(t, `^4\.`, added.Version)
+
+	contexts := kitManager(t, name, added.Tag)
+	_, err = contexts.Create(t.Context(), orchestrator.CreateRequest{Language: name, Cwd: "/tmp"})
+	require.ErrorIs(t, err, orchestrator.ErrInvalid, "nothing says how to tell it a directory")
+	content, err := os.ReadFile(filepath.Join(conformanceDir, "r.txtar"))
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		cleaning, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
-		defer cancel()
-		built, err := engine.ListImages(cleaning)
-		require.NoError(t, err)
-		for _, image := range built {
-			if image.Tag == ref || strings.HasPrefix(image.Tag, "cubby-"+name+":") {
-				require.NoError(t, engine.RemoveImage(cleaning, image.Tag))
-			}
+	cases := readKit(t)
+	fits, err := parseKitLanguage("r.txtar", string(content), cases)
+	require.NoError(t, err)
+	p := &player{contexts: contexts, language: name, patience: time.Minute, kitLanguage: fits}
+	for _, c := range cases {
+		if slices.Contains([]string{"state", "isolation", "interrupt", "death"}, c.name) {
+			t.Run(c.name, func(t *testing.T) { require.Empty(t, p.play(t.Context(), c).problems) })
 		}
-	})
-	require.NoError(t, b.fetch(t.Context(), ref, []file{{name: "Dockerfile", mode: 0o644, content: []byte(
-		"ARG BASE\nFROM ${BASE}\nRUN apt-get update && apt-get install -y --no-install-recommends python3-ipykernel\n",
-	)}}))
-	added, err := b.add(t.Context(), AddOptions{Name: name, Image: ref}, time.Now())
-	require.NoError(t, err)
-	require.Regexp(t, `^3\.`, added.Version)
-	playKit(t, name, added.Tag, filepath.Join(conformanceDir, "python.txtar"))
+	}
 }
