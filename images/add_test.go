@@ -222,3 +222,15 @@ func TestAddImage(t *testing.T) {
 		})
 	}
 }
+
+func TestExampleFitsTheKit(t *testing.T) {
+	kit, err := os.ReadFile("testdata/conformance/kit.txtar")
+	require.NoError(t, err)
+	cases, err := parseKit("kit.txtar", string(kit))
+	require.NoError(t, err)
+	snippets, err := os.ReadFile("examples/ruby/conformance.txtar")
+	require.NoError(t, err)
+	fits, err := parseKitLanguage("conformance.txtar", string(snippets), cases)
+	require.NoError(t, err)
+	require.Empty(t, fits.exceptions)
+}

@@ -6,7 +6,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -22,11 +21,7 @@ import (
 // the engine.
 func breakImage(t *testing.T, c *cli, dockerfile string, files map[string]string) engine {
 	t.Helper()
-	p, _, _ := c.process()
-	a := &app{process: p}
-	e, err := a.connectDocker(t.Context(), toolInstance, slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	e := engineForTools(t, c)
 	info, err := e.Info(t.Context())
 	require.NoError(t, err)
 	python, err := images.Tag("python", info.Architecture)
