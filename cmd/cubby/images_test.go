@@ -111,6 +111,14 @@ func TestLanguageImagesKeepToWhatTheyFound(t *testing.T) {
 	require.ErrorContains(t, err, "cubby images build python")
 }
 
+func TestContextsOfALanguageThatIsNotServedAnyMoreHaveItsImage(t *testing.T) {
+	c := newCLI(t)
+	p, _, _ := c.process()
+	image, err := (&app{process: p}).languageImages(instanceEngine{c.engine, "test"}, "amd64", nil).Image(t.Context(), "python")
+	require.NoError(t, err)
+	require.Equal(t, "cubby-python:current", image.Tag)
+}
+
 // movingImages is an engine whose images come, go and change their tags.
 type movingImages struct {
 	instanceEngine

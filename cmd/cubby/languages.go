@@ -198,17 +198,25 @@ func (l *languageImages) Image(ctx context.Context, language string) (orchestrat
 			return image, err
 		}
 	}
-	at := slices.IndexFunc(l.chosen, func(c choice) bool { return c.Name == language })
-	if at < 0 {
-		return orchestrator.Image{}, fmt.Errorf("%w: %s is not among the server's languages", orchestrator.ErrImageMissing, language)
-	}
-	image, err := l.find(ctx, l.chosen[at])
+	image, err := l.find(ctx, l.choice(language))
 	if err == nil {
 		l.mu.Lock()
 		l.found[language] = image
 		l.mu.Unlock()
 	}
 	return image, err
+}
+
+// choice returns a language that was chosen, or one of which there are contexts from when it was.
+func (l *languageImages) choice(language string) choice {
+	if at := slices.IndexFunc(l.chosen, func(c choice) bool { return c.Name == language }); at >= 0 {
+		return l.chosen[at]
+	}
+	former := choice{Language: orchestrator.Language{Name: language}}
+	if _, err := images.Lookup(language); err == nil {
+		former.image = language
+	}
+	return former
 }
 
 // find looks for the image of a language on the engine.

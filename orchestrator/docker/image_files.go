@@ -12,8 +12,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
-
-	"cubby/orchestrator"
 )
 
 // maxImageFile bounds what is read of one file of an image.
@@ -69,15 +67,4 @@ func untar(archive io.Reader, dir string) (map[string][]byte, error) {
 			return nil, err
 		}
 	}
-}
-
-// broken tells of an engine that cannot start the supervisor: the image is at fault, whose own words hold no path of the
-// host.
-func broken(err error) error {
-	_, cause, found := strings.Cut(err.Error(), `exec: "`+supervisorPath+`"`)
-	if !found {
-		return nil
-	}
-	cause, _, _ = strings.Cut(strings.TrimPrefix(cause, ": "), "\n")
-	return fmt.Errorf("%w: its %s cannot be run: %s", orchestrator.ErrNoBoot, supervisorPath, cause)
 }

@@ -70,6 +70,9 @@ module Cubby
       @pid, @count, @partial, @ios = $$, 0, String.new, []
       @newest = Execution.new([STDOUT, STDERR].map(&:dup))
       @kept = []
+      # Not STDOUT and STDERR, which user code may have closed.
+      @standard = [1, 2].map { |fd| IO.for_fd(fd, "w", autoclose: false) }
+      [STDOUT, STDERR].each { |io| io.sync = true }
       @streams = [Stream.new(self, 0), Stream.new(self, 1)]
       @binding = TOPLEVEL_BINDING.dup
     end
@@ -165,8 +168,7 @@ module Cubby
     end
 
     def tell(error)
-      lines = error.backtrace || []
-      error.set_backtrace(lines[0..(lines.rindex { |line| line.start_with?("(cell ") } || -1 - lines.size)])
+      error.set_backtrace(own_lines(error.backtrace || []))
       name = error.class.name || error.class.inspect
       send(type: "error", name: utf8(name), value: utf8(error.message.to_s),
            traceback: utf8(FULL_MESSAGE.bind_call(error, highlight: false, order: :top)))
@@ -174,10 +176,16 @@ module Cubby
       send(type: "error", name: utf8(error.class.to_s), value: "(#{e.class} in its message)", traceback: "")
     end
 
+    # A backtrace without the driver's own lines.
+    def own_lines(lines)
+      last = lines.rindex { |line| line.start_with?("(cell ") }
+      last ? lines[0..last].reject { |line| line.start_with?(__FILE__) } : []
+    end
+
     # Makes a pair of pipes the newest execution's: file descriptors 1 and 2, and what this thread prints.
     def begin_output(ios)
       $stdin, ($stdout, $stderr) = STDIN, @streams
-      [STDOUT, STDERR].zip(ios) { |io, pipe| io.reopen(pipe).sync = true }
+      @standard.zip(ios) { |io, pipe| io.reopen(pipe) }
       Fiber[:cubby_execution] = @newest = Execution.new(ios)
       @kept << @newest
       @kept.shift.close if @kept.size > KEPT
