@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -91,7 +92,7 @@ func (a *app) imagesRemove() *cobra.Command {
 	return &cobra.Command{
 		Use:   "rm NAME…",
 		Short: "Remove languages that were added",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  arguments(1, math.MaxInt),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withEngine(cmd.Context(), func(e engine) error {
 				var errs []error
