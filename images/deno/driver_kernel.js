@@ -1,0 +1,84 @@
+// The kernel: answers the supervisor's requests, one at a time.
+
+import { die, send } from "./driver_channel.js";
+import { Runner } from "./driver_execution.js";
+import { Inspector, open } from "./driver_inspector.js";
+import { cell } from "./driver_interrupts.js";
+import { provideJupyter } from "./driver_jupyter.js";
+import { print } from "./driver_output.js";
+import { encode, inspect } from "./driver_safe.js";
+import { enterDirectory, HOME, provideExit, provideImports, setVariables } from "./driver_scope.js";
+
+/** Boot, and answer requests until the supervisor is gone. */
+export function serve() {
+  const url = open();
+  const worker = new Worker(new URL("driver_worker.js", import.meta.url), { type: "module" });
+  worker.postMessage({ url, cell });
+  Deno.addSignalListener("SIGINT", () => {}); // the signal is for what user code has started
+  provideExit();
+  provideImports();
+  const inspector = new Inspector(url, () => {
+    const runner = new Runner(inspector, () => answer(worker, runner));
+    provideJupyter((bundle) => runner.display(bundle));
+    takeErrors(runner);
+  }, () => die("the inspector has been closed"));
+}
+
+function answer(worker, runner) {
+  const answers = {
+    __proto__: null,
+    boot: () => send({ __proto__: null, type: "boot", version: Deno.version.deno }),
+    die: ({ reason }) => die(reason),
+    setup,
+    ping: () => send({ __proto__: null, type: "pong" }),
+    execute: (request) => {
+      if (request.fds.length !== 2) {
+        die("an execute came without its pipes: no file descriptor is left for them");
+      }
+      runner.execute(request);
+    },
+    interrupt: () => runner.interrupt(),
+    interrupted: () => runner.interrupted(),
+  };
+  worker.onmessage = ({ data: request }) => {
+    try {
+      answers[request.op](request);
+    } catch (error) {
+      die(`${request.op}: ${error?.stack ?? error}`);
+    }
+  };
+  worker.onerror = (event) => die(`worker: ${event.message}`);
+}
+
+function setup({ cwd, env }) {
+  try {
+    enterDirectory(cwd || HOME);
+    setVariables(env ?? {});
+  } catch (error) {
+    send({ __proto__: null, type: "failed", value: error.message });
+    return;
+  }
+  send({ __proto__: null, type: "ready" });
+}
+
+/** Print errors that nobody caught for the execution that caused them. They do not end the kernel. */
+function takeErrors(runner) {
+  const tell = (what, thrown) => {
+    let text;
+    try {
+      text = inspect(thrown);
+    } catch {
+      text = "an error that cannot be shown";
+    }
+    print(1, encode(`${what} ${text}\n`));
+  };
+  addEventListener("error", (event) => {
+    event.preventDefault();
+    tell("Uncaught", event.error);
+  });
+  addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    const { promise, reason } = event;
+    runner.rejected(promise, () => tell("Uncaught (in promise)", reason));
+  });
+}

@@ -1,0 +1,73 @@
+"use strict";
+// Frames to the supervisor: JSON objects, one a line, on file descriptor 3.
+
+const { encode, keys, stringify, writeSync } = require("./driver_safe.js");
+const { exit } = require("./driver_libc.js");
+
+const CHANNEL = 3;
+const { compareExchange, notify, store, wait } = Atomics;
+
+// What both threads share: the lock, and which execution runs.
+const LOCK = 0;
+const RUNNING = 1;
+const FREE = 0;
+const MAIN = 1; // the main thread sends
+const WORKER = 2; // the worker has an execution terminated
+const cells = new Int32Array(new SharedArrayBuffer(8));
+
+/** Call f while no interrupt can cut it. It must not run user code, and ends soon. */
+function whole(f) {
+  // An execution that is being terminated is terminated here, while it waits.
+  while (compareExchange(cells, LOCK, FREE, MAIN) !== FREE) {
+    wait(cells, LOCK, WORKER);
+  }
+  try {
+    f();
+  } finally {
+    store(cells, LOCK, FREE);
+    notify(cells, LOCK);
+  }
+}
+
+/** Say which execution can be interrupted from now on; 0: none. */
+function setRunning(serial) {
+  store(cells, RUNNING, serial);
+}
+
+/** Write frames, one after the other. A supervisor that cannot be reached ends the process. */
+function send(...frames) {
+  for (let i = 0; i < frames.length; i++) {
+    write(encode(line(frames[i])));
+  }
+}
+
+/** Return a frame as a line. A value is a string, a number, a boolean, or, under "data", JSON. */
+function line(frame) {
+  let text = "";
+  const names = keys(frame);
+  for (let i = 0; i < names.length; i++) {
+    const name = names[i];
+    text += `${text === "" ? "{" : ","}"${name}":${name === "data" ? frame.data : stringify(frame[name])}`;
+  }
+  return text + "}\n";
+}
+
+function write(bytes) {
+  for (let sent = 0; sent < bytes.length; ) {
+    try {
+      sent += writeSync(CHANNEL, bytes, sent, bytes.length - sent);
+    } catch (error) {
+      if (error.code !== "EINTR" && error.code !== "EAGAIN") {
+        exit(70);
+      }
+    }
+  }
+}
+
+/** End the process, which the supervisor reports as the death of this kernel, and its reason. */
+function die(reason) {
+  write(encode(line({ __proto__: null, type: "dying", value: `javascript driver: ${reason}` })));
+  exit(70);
+}
+
+module.exports = { CHANNEL, FREE, LOCK, RUNNING, WORKER, cells, die, send, setRunning, whole };

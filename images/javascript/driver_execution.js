@@ -1,0 +1,201 @@
+"use strict";
+// Runs code, one execution at a time, through the REPL mode of V8's inspector.
+//
+// Nothing here waits for a promise of the driver's own: an interrupt that terminates what runs drops all that V8 has
+// queued. What goes on after it is a callback of the inspector or a message of the worker.
+
+const { Session } = require("node:inspector");
+
+const { die, send, setRunning, whole } = require("./driver_channel.js");
+const { Declarations, stripTypes } = require("./driver_code.js");
+const { begin, here, runIn } = require("./driver_output.js");
+const { bundleOf, errorOf, isBundle, jsonOf, locationOf } = require("./driver_results.js");
+const { defineProperty, deleteProperty, getOwnPropertyDescriptor, isPromise, method, then } = require("./driver_safe.js");
+const { replaceVariables, setVariables } = require("./driver_scope.js");
+
+const ObjectPrototype = Object.prototype;
+const INTERRUPTED = {
+  __proto__: null, type: "error", name: "KeyboardInterrupt", value: "", traceback: "KeyboardInterrupt",
+};
+
+class Runner {
+  #typescript;
+  #declarations = new Declarations();
+  #session = new Session();
+  #post = method(Session.prototype.post).bind(null, this.#session);
+  #count = 0;
+  #running = null; // the execution of which done has not been sent
+  #taken; // the value that the inspector has handed over last
+  #take; // the inspector's name of the function that takes it
+
+  constructor(typescript) {
+    this.#typescript = typescript;
+    this.#session.connect();
+    const name = Symbol.for("cubby.take");
+    globalThis[name] = (value) => { this.#taken = value; };
+    this.#ask("Runtime.evaluate", { expression: "globalThis[Symbol.for('cubby.take')]" }, (failure, { result }) => {
+      this.#take = result.objectId;
+    });
+    delete globalThis[name];
+    const display = (value) => this.#display(value);
+    defineProperty(globalThis, "display", { configurable: true, writable: true, value: display });
+  }
+
+  /** Run the code of a request. Everything that it tells is told by frames. */
+  execute(request) {
+    const execution = begin(request.fds[0], request.fds[1]);
+    execution.serial = ++this.#count;
+    execution.restore = {};
+    whole(() => {
+      this.#running = execution;
+      setRunning(execution.serial);
+      send({ __proto__: null, type: "started", count: execution.serial });
+    });
+    runIn(execution, () => this.#begin(execution, request));
+  }
+
+  /** End the execution of that serial number, if it still runs: it waits for something, or has been terminated. */
+  interrupt(serial) {
+    if (this.#running?.serial === serial) {
+      this.#finish(this.#running, INTERRUPTED);
+    }
+  }
+
+  #begin(execution, request) {
+    const extension = this.#typescript ? "ts" : "js";
+    execution.name = `cell-${execution.serial}.${extension}`;
+    let code;
+    try {
+      execution.restore = setVariables(request.env ?? {});
+      execution.code = this.#typescript ? stripTypes(request.code ?? "", execution.name) : request.code ?? "";
+      ({ code, declared: execution.declared } = this.#declarations.rewrite(execution.code));
+    } catch (error) {
+      this.#finish(execution, errorOf(error));
+      return;
+    }
+    this.#ask("Runtime.evaluate", {
+      expression: `${code}\n//# sourceURL=${execution.name}`, objectGroup: "cell", replMode: true, awaitPromise: true,
+    }, (failure, response) => this.#settle(execution, failure, response));
+  }
+
+  /** Go on with what the inspector says of an execution: a value, or what was thrown. */
+  #settle(execution, failure, response) {
+    if (execution !== this.#running) {
+      return; // it was interrupted
+    }
+    if (failure) {
+      this.#finish(execution, errorOf(failure));
+      return;
+    }
+    const details = response.exceptionDetails;
+    if (execution.declared !== null) {
+      this.#declarations.add(execution.declared);
+    }
+    const value = this.#value(details?.exception ?? response.result);
+    runIn(execution, () => {
+      if (details === undefined) {
+        this.#show(execution, value);
+        return;
+      }
+      const { lineNumber, columnNumber } = details;
+      const location = execution.declared === null ? locationOf(execution.name, execution.code, lineNumber, columnNumber) : undefined;
+      this.#finish(execution, errorOf(value, location));
+    });
+  }
+
+  /** Show the value of an execution as its result, once it is there, and end the execution. */
+  #show(execution, value) {
+    try {
+      if (isPromise(value)) {
+        this.#await(execution, value, (settled) => this.#show(execution, settled));
+        return;
+      }
+      if (value === undefined) {
+        this.#finish(execution);
+        return;
+      }
+      const bundle = bundleOf(value);
+      if (isPromise(bundle)) {
+        this.#await(execution, bundle, (settled) => this.#publish(execution, settled, true) || this.#finish(execution));
+        return;
+      }
+      this.#publish(execution, bundle, true);
+      this.#finish(execution);
+    } catch (error) {
+      this.#finish(execution, errorOf(error));
+    }
+  }
+
+  #await(execution, promise, go) {
+    const fail = (error) => this.#finish(execution, errorOf(error));
+    then(promise, (value) => {
+      try {
+        go(value);
+      } catch (error) {
+        fail(error);
+      }
+    }, fail);
+  }
+
+  /** What user code knows as display: shows a value, or a bundle of MIME types, in the execution that calls it. */
+  #display(value) {
+    const execution = here();
+    const bundle = isBundle(value) ? value : bundleOf(value);
+    return isPromise(bundle)
+      ? then(bundle, (settled) => this.#publish(execution, settled, false))
+      : this.#publish(execution, bundle, false);
+  }
+
+  /** Send a result. One of an execution that is over is dropped. */
+  #publish(execution, bundle, main) {
+    const frame = { __proto__: null, type: "result", main, data: jsonOf(bundle) };
+    whole(() => execution === this.#running && send(frame));
+  }
+
+  #finish(execution, error) {
+    if (execution !== this.#running) {
+      return;
+    }
+    replaceVariables(execution.restore);
+    const done = { __proto__: null, type: "done" };
+    whole(() => {
+      this.#running = null;
+      setRunning(0);
+      error === undefined ? send(done) : send(error, done);
+    });
+    this.#ask("Runtime.releaseObjectGroup", { objectGroup: "cell" }, () => {});
+  }
+
+  /** Return the value that the inspector describes. */
+  #value({ objectId, value, unserializableValue }) {
+    if (objectId === undefined && unserializableValue === undefined) {
+      return value;
+    }
+    this.#taken = undefined;
+    let answered = false;
+    this.#ask("Runtime.callFunctionOn", {
+      functionDeclaration: "function (value) { this(value); }", objectId: this.#take,
+      arguments: [{ objectId, unserializableValue }],
+    }, () => { answered = true; });
+    if (!answered) {
+      die("the inspector does not answer");
+    }
+    const taken = this.#taken;
+    this.#taken = undefined;
+    return taken;
+  }
+
+  /** Ask the inspector. What Node.js makes of it is JSON, which a toJSON for all objects must not change. */
+  #ask(what, parameters, answer) {
+    const toJSON = getOwnPropertyDescriptor(ObjectPrototype, "toJSON");
+    if (toJSON !== undefined && !deleteProperty(ObjectPrototype, "toJSON")) {
+      die("user code has given all objects a toJSON for good");
+    }
+    this.#post(what, parameters, answer);
+    if (toJSON !== undefined && getOwnPropertyDescriptor(ObjectPrototype, "toJSON") === undefined) {
+      defineProperty(ObjectPrototype, "toJSON", toJSON);
+    }
+  }
+}
+
+module.exports = { Runner };

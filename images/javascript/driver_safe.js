@@ -1,0 +1,43 @@
+"use strict";
+// Functions that user code may replace where everybody finds them, as they were at boot. Methods take their object as
+// the first argument. Objects that the driver looks things up in have no prototype.
+
+const fs = require("node:fs");
+const { EventEmitter } = require("node:events");
+const { inspect, types } = require("node:util");
+
+/** Return a method as a function of its object. */
+const method = (f) => Function.prototype.call.bind(f);
+
+const encoder = new TextEncoder();
+
+module.exports = {
+  __proto__: null,
+  method,
+  inspect,
+  isPromise: types.isPromise,
+  isNativeError: types.isNativeError,
+  isUint8Array: types.isUint8Array,
+  writeSync: fs.writeSync,
+  closeSync: fs.closeSync,
+  mkdirSync: fs.mkdirSync,
+  stringify: JSON.stringify,
+  keys: Object.keys,
+  create: Object.create,
+  getPrototypeOf: Object.getPrototypeOf,
+  defineProperty: Object.defineProperty,
+  getOwnPropertyDescriptor: Object.getOwnPropertyDescriptor,
+  deleteProperty: Reflect.deleteProperty,
+  String,
+  // Bytes in UTF-8, with half of a surrogate pair as U+FFFD.
+  encode: method(encoder.encode).bind(null, encoder),
+  bufferFrom: Buffer.from.bind(Buffer),
+  then: method(Promise.prototype.then),
+  includes: method(String.prototype.includes),
+  indexOf: method(String.prototype.indexOf),
+  slice: method(String.prototype.slice),
+  startsWith: method(String.prototype.startsWith),
+  sliceArray: method(Array.prototype.slice),
+  on: method(EventEmitter.prototype.on),
+  off: method(EventEmitter.prototype.off),
+};

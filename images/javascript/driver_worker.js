@@ -1,0 +1,102 @@
+"use strict";
+// The worker thread: receives the supervisor's frames, also while user code keeps the main thread busy.
+
+const { Session } = require("node:inspector");
+const { parentPort, workerData } = require("node:worker_threads");
+
+const { CHANNEL, FREE, LOCK, RUNNING, WORKER, die } = require("./driver_channel.js");
+const { Receiver, closeOnExec, exit, fileReserve, poll } = require("./driver_libc.js");
+
+const USUAL_FILES = 1024n;
+const PATIENCE = 10; // milliseconds for the main thread to take an interrupt by itself
+const REPEAT = 100; // milliseconds after which children that it waits for are interrupted again
+const cells = workerData;
+
+const receiver = new Receiver(CHANNEL);
+const withMoreFiles = fileReserve(USUAL_FILES);
+const session = new Session();
+let partial = []; // of a line whose end has not come
+let fds = [];
+
+closeOnExec(CHANNEL);
+session.connectToMainThread();
+parentPort.on("close", () => die("user code has closed the way to the main thread"));
+poll(CHANNEL, { readable: true, disconnect: true }, () => {
+  try {
+    receive();
+  } catch (error) {
+    die(error.stack);
+  }
+});
+parentPort.postMessage({ op: "boot" });
+
+function receive() {
+  const received = withMoreFiles(() => receiver.receive());
+  if (received === null) {
+    return;
+  }
+  if (received.data.length === 0) {
+    exit(0); // the supervisor is gone, and with it the container
+  }
+  fds.push(...received.fds);
+  let rest = received.data;
+  for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
+    partial.push(rest.subarray(0, end));
+    rest = rest.subarray(end + 1);
+    const request = JSON.parse(Buffer.concat(partial).toString());
+    partial = [];
+    answer(request);
+  }
+  partial.push(rest);
+}
+
+function answer(request) {
+  if (request.op === "interrupt") {
+    interrupt();
+    return;
+  }
+  if (request.op === "execute") {
+    request.fds = fds;
+    fds = [];
+    if (request.fds.length !== 2) {
+      die("an execute came without its pipes: no file descriptor is left for them");
+    }
+  }
+  parentPort.postMessage(request);
+}
+
+/** Interrupt what runs. A main thread that waits in its event loop ends the execution by itself, and nothing else. */
+function interrupt() {
+  const serial = Atomics.load(cells, RUNNING);
+  if (serial !== 0) {
+    parentPort.postMessage({ op: "interrupt", serial });
+    setTimeout(terminate, PATIENCE, serial);
+  }
+}
+
+/** Terminate what the main thread runs: JavaScript, or a wait that V8 can end. It then ends the execution. */
+function terminate(serial) {
+  if (Atomics.load(cells, RUNNING) !== serial) {
+    return;
+  }
+  if (Atomics.compareExchange(cells, LOCK, FREE, WORKER) !== FREE) {
+    setTimeout(terminate, 1, serial); // it is sending
+    return;
+  }
+  const release = () => {
+    Atomics.store(cells, LOCK, FREE);
+    Atomics.notify(cells, LOCK);
+  };
+  if (Atomics.load(cells, RUNNING) !== serial) {
+    release();
+    return;
+  }
+  // As long as this thread has the lock, the execution cannot end, so nothing that comes after it can be hit.
+  // V8 cannot end a wait for a child, which may be one that was started after the signal.
+  const repeating = setInterval(() => process.kill(0, "SIGINT"), REPEAT);
+  session.post("Runtime.terminateExecution", () => {
+    clearInterval(repeating);
+    release();
+    parentPort.postMessage({ op: "interrupt", serial });
+  });
+}
