@@ -29,7 +29,7 @@ pd.DataFrame({'n': [1, None], 's': ['é', '日'], 't': pd.to_datetime(['2024-01-
   assert.deepEqual(frame.data, { n: [1, null], s: ['é', '日'], t: ['2024-01-02T00:00:00', null] })
   assert.match(frame.html, /<table/)
   assert.equal(frame.isMainResult, true)
-  assert.deepEqual([...frame.formats()].sort(), ['data', 'html', 'text'])
+  assert.deepEqual([...frame.formats()].sort(), ['data', 'html'])
 })
 
 test('lists and dicts are JSON', async () => {
@@ -56,9 +56,9 @@ test('every key has its kind of value', async () => {
   }
 })
 
-test('other types are extra', async () => {
+test('other types are extra, which the SDK leaves in the raw result', async () => {
   const result = await only('import plotly.express as px\npx.line(x=[1, 2], y=[3, 4])')
-  assert.deepEqual(result.extra['application/vnd.plotly.v1+json'].data.length, 1)
+  assert.equal(result.raw.extra['application/vnd.plotly.v1+json'].data.length, 1)
   assert.match(result.html, /plotly/)
 })
 
