@@ -37,7 +37,7 @@ func TestKitJudges(t *testing.T) {
 		"another error":                {"error E \"is no\"\nending error", "error F x is no y", `the error is "F": "x is no y", instead of "E" with "is no"`},
 		"an error in other words":      {"error E \"is no\"\nending error", "error E other", `instead of "E" with "is no"`},
 		"an error without a traceback": {"error Interrupt now\nending interrupted", "out x\nwait", "the error has no traceback"},
-		"an error without a name":      {"error any\nending error", "nameless x", "the error has no name"},
+		"an error without a name":      {"error \"\" x\nending error", "nameless x", ""},
 		"any error":                    {"error any\nending error", "error E x", ""},
 		"no error":                     {"error any\nending ok", "", "there should be one error, not 0"},
 		"an error that is not said":    {"ending error", "error E x", "there should be no error, but E: x"},

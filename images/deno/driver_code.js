@@ -35,7 +35,7 @@ function withoutModules(code) {
   }
   const edits = [];
   for (const item of imports) {
-    edits.push(item.type === "static" ? importEdit(code, item) : item.type === "meta" ? metaEdit(item) : undefined);
+    edits.push(item.type === "static" ? importEdit(code, item) : item.type === "import-meta" ? metaEdit(item) : undefined);
   }
   for (const { exportStart } of exports) {
     edits.push(exportEdit(code, exportStart));

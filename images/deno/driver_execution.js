@@ -4,12 +4,12 @@
 // queued. What goes on after it is a message of the worker.
 
 import { die, send, sendText } from "./driver_channel.js";
-import { rewrite, usesModules, loadLexer } from "./driver_code.js";
+import { loadLexer, rewrite, usesModules } from "./driver_code.js";
 import { settle, terminated } from "./driver_interrupts.js";
-import { begin, enter, here } from "./driver_output.js";
+import { begin, enter, here, print } from "./driver_output.js";
 import { bundleOf, errorOf, jsonOf, PREFIX } from "./driver_results.js";
-import { defineProperty, deleteProperty, randomUUID, replaceAll, resolved, setPrototypeOf, stringify, then } from "./driver_safe.js";
-import { replaceVariables, setVariables } from "./driver_scope.js";
+import { defineProperty, deleteProperty, encode, randomUUID, replaceAll, resolved, setPrototypeOf, stringify, then } from "./driver_safe.js";
+import { hintFor, replaceVariables, setVariables } from "./driver_scope.js";
 
 const INTERRUPTED = {
   __proto__: null, type: "error", name: "KeyboardInterrupt", value: "", traceback: "KeyboardInterrupt",
@@ -69,6 +69,17 @@ export class Runner {
     }
   }
 
+  /** Tell of a promise that nobody had handled when it was rejected, unless it turns out to be an execution's value. */
+  rejected(promise, tell) {
+    const execution = here();
+    // After two answers the value of code that had ended by now has been handed over.
+    this.#wait(() => this.#wait(() => execution.value === promise || tell()));
+  }
+
+  #wait(go) {
+    this.#inspector.ask("Runtime.getIsolateId", { __proto__: null }, go);
+  }
+
   /** Show a value, or a bundle of MIME types, in the execution that asks for it. One that is over shows nothing. */
   display(bundle) {
     this.#publish(here(), bundle, false);
@@ -104,13 +115,14 @@ export class Runner {
     }
     const { result, exceptionDetails: details } = response;
     this.#value(details?.exception ?? result, (value) => {
+      execution.value = value;
       // User code is called, and can only be terminated where a promise has been waited for.
       then(resolved, () => {
         enter(execution);
         if (details === undefined) {
           this.#show(execution, value);
         } else {
-          this.#finish(execution, errorOf(value, details));
+          this.#fail(execution, value, details);
         }
       });
     });
@@ -135,7 +147,7 @@ export class Runner {
   }
 
   #await(execution, value, go) {
-    const fail = (error) => this.#finish(execution, errorOf(error));
+    const fail = (error) => this.#fail(execution, error);
     if (!(value instanceof Promise)) {
       go(value);
       return;
@@ -147,6 +159,12 @@ export class Runner {
         fail(error);
       }
     }, fail);
+  }
+
+  #fail(execution, thrown, details) {
+    const error = errorOf(thrown, details);
+    print(1, encode(hintFor(thrown)));
+    this.#finish(execution, error);
   }
 
   #publish(execution, bundle, main) {

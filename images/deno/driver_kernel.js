@@ -15,12 +15,12 @@ export function serve() {
   const worker = new Worker(new URL("driver_worker.js", import.meta.url), { type: "module" });
   worker.postMessage({ url, cell });
   Deno.addSignalListener("SIGINT", () => {}); // the signal is for what user code has started
-  takeErrors();
   provideExit();
   provideImports();
   const inspector = new Inspector(url, () => {
     const runner = new Runner(inspector, () => answer(worker, runner));
     provideJupyter((bundle) => runner.display(bundle));
+    takeErrors(runner);
   }, () => die("the inspector has been closed"));
 }
 
@@ -62,7 +62,7 @@ function setup({ cwd, env }) {
 }
 
 /** Print errors that nobody caught for the execution that caused them. They do not end the kernel. */
-function takeErrors() {
+function takeErrors(runner) {
   const tell = (what, thrown) => {
     let text;
     try {
@@ -78,6 +78,7 @@ function takeErrors() {
   });
   addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
-    tell("Uncaught (in promise)", event.reason);
+    const { promise, reason } = event;
+    runner.rejected(promise, () => tell("Uncaught (in promise)", reason));
   });
 }

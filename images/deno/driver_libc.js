@@ -7,6 +7,7 @@ const { symbols: libc } = Deno.dlopen("libc.so.6", {
   _exit: { parameters: ["i32"], result: "void" },
   close: { parameters: ["i32"], result: "i32" },
   dup2: { parameters: ["i32", "i32"], result: "i32" },
+  dup3: { parameters: ["i32", "i32", "i32"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   recvmsg: { parameters: ["i32", "buffer", "i32"], result: "isize", nonblocking: true },
   usleep: { parameters: ["u32"], result: "i32" },
@@ -16,6 +17,7 @@ const { symbols: libc } = Deno.dlopen("libc.so.6", {
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const F_DUPFD_CLOEXEC = 1030;
+const O_CLOEXEC = 0x80000;
 const EINTR = 4;
 const EAGAIN = 11;
 const RETRY_MICROSECONDS = 1000;
@@ -42,6 +44,9 @@ export function write(fd, bytes) {
   }
   return true;
 }
+
+/** Make a file descriptor a duplicate of another one that children do not have. */
+export const duplicate = (fd, onto) => libc.dup3(fd, onto, O_CLOEXEC);
 
 /** Have a file descriptor be closed in children. */
 export function closeInChildren(fd) {

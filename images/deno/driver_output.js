@@ -1,14 +1,14 @@
 // Output: each execution has pipes of its own for stdout and stderr.
 //
-// File descriptors 1 and 2 are the pipes of the newest execution: child processes write there. What the console,
-// Deno.stdout and process.stdout print goes to the pipe of the execution that caused it, also from a callback that
-// outlives its execution.
+// File descriptors 1 and 2 are the pipes of the newest execution, and so are Deno's duplicates of them, which child
+// processes inherit. What the console, Deno.stdout and process.stdout print goes to the pipe of the execution that caused
+// it, also from a callback that outlives its execution.
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Buffer } from "node:buffer";
 import process from "node:process";
 
-import { aboveStandard, close, dup2, write } from "./driver_libc.js";
+import { aboveStandard, close, dup2, duplicate, write } from "./driver_libc.js";
 import { create, defineProperty, encode, getOwnPropertyDescriptor, keys, method } from "./driver_safe.js";
 
 const KEPT = 64; // executions with open pipes; what older ones print is dropped
@@ -17,6 +17,7 @@ const WARNING = 2; // the level from which the console prints to stderr
 const storage = new AsyncLocalStorage();
 const storeOf = method(storage.getStore).bind(null, storage);
 const kept = []; // a ring
+const inherited = [1, 2].map(duplicateOf); // what children get for stdout and stderr
 let begun = 0;
 let newest = { __proto__: null, fds: [1, 2] };
 
@@ -30,8 +31,10 @@ export const here = () => storeOf() ?? newest;
 export function begin(stdout, stderr) {
   const fds = [aboveStandard(stdout), aboveStandard(stderr)];
   restore();
-  dup2(fds[0], 1);
-  dup2(fds[1], 2);
+  for (let i = 0; i < fds.length; i++) {
+    dup2(fds[i], i + 1);
+    duplicate(fds[i], inherited[i]);
+  }
   newest = { __proto__: null, fds };
   const oldest = kept[begun % KEPT];
   kept[begun++ % KEPT] = newest;
@@ -40,6 +43,22 @@ export function begin(stdout, stderr) {
     shut(oldest, 1);
   }
   return newest;
+}
+
+/** Return which file descriptor Deno keeps as a duplicate of another one: driver_start.sh makes sure that it can be told. */
+function duplicateOf(fd) {
+  const directory = "/proc/self/fd";
+  const file = Deno.readLinkSync(`${directory}/${fd}`);
+  for (const { name } of Deno.readDirSync(directory)) {
+    try {
+      if (Number(name) > 2 && Deno.readLinkSync(`${directory}/${name}`) === file) {
+        return Number(name);
+      }
+    } catch {
+      // It has been closed since: the directory's own.
+    }
+  }
+  throw new Error(`Deno keeps no duplicate of file descriptor ${fd}`);
 }
 
 function shut(execution, index) {

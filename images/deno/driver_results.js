@@ -37,10 +37,10 @@ export function jsonOf(bundle) {
     throw new TypeError(`what is displayed should be an object of MIME types, not ${inspect(bundle)}`);
   }
   let text = "";
-  const names = keys(bundle);
+  const names = keys({ "text/plain": "", ...bundle }); // there is always a text
   for (let i = 0; i < names.length; i++) {
     const name = names[i];
-    let value = bundle[name];
+    let value = name === "text/plain" ? bundle[name] ?? "" : bundle[name];
     if (value instanceof Uint8Array) {
       value = TEXT.test(name) ? new TextDecoder().decode(value) : value.toBase64();
     }
@@ -79,11 +79,17 @@ function frame(name, value, traceback) {
 /** Return an error with its stack, its cause and its properties, but without the frames of the driver. */
 function tracebackOf(error, details) {
   const text = inspect(error).split("\n").filter((line) => !DRIVER_FRAME.test(line)).join("\n")
-    .replace(FIRST_LINE, (_, column) => `<anonymous>:1:${column > PREFIX_LENGTH ? column - PREFIX_LENGTH : column}`);
-  if (details === undefined || details.stackTrace !== undefined) {
+    .replace(FIRST_LINE, (_, column) => `<anonymous>:1:${inFirstLine(column)}`);
+  if (details === undefined || !(error instanceof SyntaxError) || !text.startsWith("[")) {
     return text;
   }
-  // V8 has not run it. It says where the fault is beside the error.
-  const column = details.columnNumber - (details.lineNumber === 0 ? PREFIX_LENGTH : 0) + 1;
-  return `${text}\n    at <anonymous>:${details.lineNumber + 1}:${column}`;
+  // V8 has not run it. Such an error has no stack, and the inspector says where the fault is.
+  const { lineNumber, columnNumber } = details;
+  const column = lineNumber === 0 ? inFirstLine(columnNumber + 1) : columnNumber + 1;
+  return `${text.slice(1, -1)}\n    at <anonymous>:${lineNumber + 1}:${column}`;
+}
+
+/** Return where a column of the first line was before there was a prefix. */
+function inFirstLine(column) {
+  return column > PREFIX_LENGTH ? column - PREFIX_LENGTH : column;
 }

@@ -7,9 +7,10 @@ import { exit } from "./driver_libc.js";
 import { keys, method } from "./driver_safe.js";
 
 export const HOME = "/home/user";
-const NEEDS_NETWORK = /^(?:npm|jsr|https?):/;
-const NO_NETWORK = "hint: this context has no network, so Deno cannot fetch modules. Whoever operates the server can " +
-  'give contexts the network "internet". node: modules and files in the workspace need none.';
+const NO_NETWORK = `\
+hint: this context has no network, so Deno cannot fetch modules. Whoever operates the server can give contexts the
+network "internet". Modules of node: and files in the workspace need none.
+`;
 
 const { chdir, cwd, mkdirSync, readTextFileSync, errors } = Deno;
 const getVariable = method(Deno.env.get).bind(null, Deno.env);
@@ -70,19 +71,22 @@ export function provideExit() {
   };
 }
 
-/** Have cells import files from the working directory, and say why modules cannot be fetched where there is no network. */
+/** Have cells import files from the working directory, not from where the driver lies. */
 export function provideImports() {
   registerHooks({
     resolve(specifier, context, next) {
       if (context.parentURL === Deno.mainModule && /^\.{0,2}\//.test(specifier)) {
         return next(new URL(specifier, `file://${cwd()}/`).href, context);
       }
-      if (NEEDS_NETWORK.test(specifier) && !hasNetwork()) {
-        throw new TypeError(`import ${JSON.stringify(specifier)}\n${NO_NETWORK}`);
-      }
       return next(specifier, context);
     },
   });
+}
+
+/** Return what to add to an error, if it is that of a module that could not be fetched because there is no network. */
+export function hintFor(error) {
+  const fetched = error instanceof Error && error.code === "ERR_MODULE_NOT_FOUND" && /https?:/.test(error.message);
+  return fetched && !hasNetwork() ? NO_NETWORK : "";
 }
 
 /** Report whether there is a route to anywhere. */

@@ -168,11 +168,14 @@ class Runner {
 
   /** Return the value that the inspector describes. */
   #value({ objectId, value, unserializableValue }) {
+    if (objectId === undefined && unserializableValue === undefined) {
+      return value;
+    }
     this.#taken = undefined;
     let answered = false;
     this.#ask("Runtime.callFunctionOn", {
       functionDeclaration: "function (value) { this(value); }", objectId: this.#take,
-      arguments: [{ objectId, value, unserializableValue }],
+      arguments: [{ objectId, unserializableValue }],
     }, () => { answered = true; });
     if (!answered) {
       die("the inspector does not answer");

@@ -18,6 +18,8 @@ const storage = new AsyncLocalStorage();
 const runIn = method(storage.run).bind(null, storage);
 const storeOf = method(storage.getStore).bind(null, storage);
 const { wait } = Atomics;
+const { isView } = ArrayBuffer;
+const nextTick = process.nextTick.bind(process);
 const never = new Int32Array(new SharedArrayBuffer(4));
 const kept = []; // a ring
 let begun = 0;
@@ -85,6 +87,19 @@ class Output extends Writable {
     this.#index = index;
     this.fd = index + 1;
     this._isStdio = true; // by which pipe() knows not to end it
+  }
+
+  /** Write at once. Writable would have all that follows wait for a write that an interrupt has cut, which never ends. */
+  write(chunk, encoding, done) {
+    if (typeof encoding === "function") {
+      done = encoding;
+      encoding = undefined;
+    }
+    if (typeof chunk !== "string" && !isView(chunk)) {
+      return super.write(chunk, encoding, done); // which refuses it
+    }
+    this._write(chunk, encoding ?? "utf8", (error) => done && nextTick(done, error ?? null));
+    return true;
   }
 
   _write(chunk, encoding, done) {

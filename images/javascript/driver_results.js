@@ -52,7 +52,7 @@ function errorOf(thrown, location) {
     const isError = isNativeError(thrown) || thrown instanceof Error;
     const name = isError ? String(thrown.name || "Error") : "Error";
     const value = isError ? String(thrown.message) : inspect(thrown);
-    const traceback = isError ? inspect(thrown) : `Uncaught ${value}`;
+    const traceback = isError ? tracebackOf(thrown) : `Uncaught ${value}`;
     return frame(name, value, location === undefined ? traceback : `${location}\n\n${traceback}`);
   } catch {
     return frame("Error", "an error that cannot be shown", "an error that cannot be shown");
@@ -61,6 +61,12 @@ function errorOf(thrown, location) {
 
 function frame(name, value, traceback) {
   return { __proto__: null, type: "error", name, value, traceback };
+}
+
+/** Return an error with its stack, its cause and its properties. */
+function tracebackOf(error) {
+  const text = inspect(error);
+  return text.startsWith("[") && text.endsWith("]") ? text.slice(1, -1) : text; // as inspect marks errors without a stack
 }
 
 /** Return where code is wrong, as Node.js shows it. */

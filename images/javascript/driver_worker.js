@@ -9,6 +9,7 @@ const { Receiver, closeOnExec, exit, fileReserve, poll } = require("./driver_lib
 
 const USUAL_FILES = 1024n;
 const PATIENCE = 10; // milliseconds for the main thread to take an interrupt by itself
+const REPEAT = 100; // milliseconds after which children that it waits for are interrupted again
 const cells = workerData;
 
 const receiver = new Receiver(CHANNEL);
@@ -91,7 +92,10 @@ function terminate(serial) {
     return;
   }
   // As long as this thread has the lock, the execution cannot end, so nothing that comes after it can be hit.
+  // V8 cannot end a wait for a child, which may be one that was started after the signal.
+  const repeating = setInterval(() => process.kill(0, "SIGINT"), REPEAT);
   session.post("Runtime.terminateExecution", () => {
+    clearInterval(repeating);
     release();
     parentPort.postMessage({ op: "interrupt", serial });
   });

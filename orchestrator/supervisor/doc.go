@@ -60,4 +60,36 @@
 // One that ends without an error has ended ok in spite of it, and an error that came before it stays an error. After an
 // execution that was interrupted, the supervisor pings and waits for the pong before the next execute, so that a late
 // interrupt cannot hit it.
+//
+// # A Jupyter kernel
+//
+// With "adapter":"jupyter" the kernel is one that speaks the Jupyter messaging protocol, and no driver is needed:
+//
+//	{"name":"x","adapter":"jupyter","kernelspec":"xkernel","code":{"setup":"…","enter":"…","leave":"…"}}
+//
+// The kernelspec (a kernel.json in /usr/local/share/jupyter/kernels, /usr/share/jupyter/kernels or
+// /opt/*/share/jupyter/kernels) gives argv, env and the way to interrupt; what language.json says itself comes first, and
+// with an argv of its own it needs no kernelspec. An argument holds {connection_file}. The interrupt is "signal", which is
+// SIGINT to the process group, or "message", which is an interrupt_request.
+//
+// The kernel is told its cwd and environment live, in its own language: code holds three snippets, each with {values} in
+// it, for which the base64 of a JSON object is put in, so that no value is ever part of the code. They run silently.
+//
+//	setup    {"cwd":"/home/user","env":{"A":"b"}}   changes the directory, sets the variables; an error is for the user to read
+//	enter    {"env":{"A":"b"}}                      before an execution with variables: keeps what they are, and sets them
+//	leave    {"env":{"A":"b"}}                      after it: restores them; may come twice
+//
+// The sockets are unix sockets in a directory of the user's, which is removed once they are connected: what a kernel has
+// started cannot speak in its place. Messages are signed. User code that shares the kernel's process can forge them, and
+// deceives its own context alone; of a length that somebody names no more is allocated than is allowed.
+//
+// An execution is over when its reply has come and iopub says idle, or says nothing any more, since iopub may lose
+// messages. It is always read: up to 32 MiB wait for the reader, and what comes beyond that is left out, with a note on
+// standard error. A text of more than 16 MiB in one message loses its middle. Messages go to the execution that they name
+// as their parent, for the last 64. Questions to a person are answered with an empty line at once, and a wish to exit with
+// a shutdown_request.
+//
+// Standard output and standard error of the process are pipes for its whole life: what it or its children write there
+// directly is told before the next message, and belongs to the execution that runs, or ran last. A process that was left
+// running can so print into a later execution; a kernel's own late messages cannot.
 package supervisor

@@ -22,6 +22,9 @@ const (
 	// LanguagePath is what the image says of its language.
 	LanguagePath = "/opt/cubby/language.json"
 
+	// cellsPath is where bash finds its code and the pipes for its output.
+	cellsPath = "/run/cells"
+
 	passwdPath = "/run/passwd"
 	groupPath  = "/run/group"
 )
@@ -86,10 +89,14 @@ func Init(ctx context.Context, cfg InitConfig) error {
 
 // newAdapter returns the adapter that an image's language asks for.
 func newAdapter(language Language, user *userThread, reaper *Reaper) Adapter {
-	if language.Adapter == adapterJupyter {
+	switch language.Adapter {
+	case adapterBash:
+		return newBash(language, user, reaper, cellsPath)
+	case adapterJupyter:
 		return newJupyter(language, user, reaper)
+	default:
+		return newNative(language, user, reaper)
 	}
-	return newNative(language, user, reaper)
 }
 
 // prepare sets the container and this process up for code that is not to be trusted.

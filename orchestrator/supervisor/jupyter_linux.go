@@ -119,7 +119,7 @@ func (j *jupyter) start(key string) (*jupyterDir, error) {
 	j.mu.Lock()
 	j.process = process
 	j.mu.Unlock()
-	j.spool = newSpool(process.exited)
+	j.spool = newSpool(process.exited, spoolSize)
 	j.reading.Go(j.spool.run)
 	j.reading.Go(j.raw.stdout.run)
 	j.reading.Go(j.raw.stderr.run)

@@ -64,8 +64,11 @@ func (j *jupyter) find(msg jupyterMessage) *jupyterRequest {
 // ask sends a request and returns the reply. When ctx ends first, the kernel is of no more use.
 func (j *jupyter) ask(ctx context.Context, r *jupyterRequest, kind string, content any) (jupyterContent, error) {
 	stop := context.AfterFunc(ctx, func() { j.wire.giveUp(0) })
-	defer stop()
-	return j.await(ctx, r, kind, content)
+	reply, err := j.await(ctx, r, kind, content)
+	if stop(); err != nil {
+		j.wire.giveUp(0) // also where ctx ended a moment ago
+	}
+	return reply, err
 }
 
 // await is ask for a request that may be sent again.

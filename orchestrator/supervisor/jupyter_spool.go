@@ -7,13 +7,14 @@ import (
 	"cubby/orchestrator/kernel"
 )
 
-// spoolSize is how much output a spool holds at most.
+// spoolSize is how much output the spool of a kernel holds.
 const spoolSize = 4 * kernel.MaxFrame
 
 // spool takes output as fast as a kernel publishes it, since a kernel drops what is not taken, and tells sinks of it as
 // fast as they take it. What does not fit is left out and counted.
 type spool struct {
-	dead <-chan struct{} // once closed, nobody is waited for
+	dead  <-chan struct{} // once closed, nobody is waited for
+	limit int64           // how much output it holds at most
 
 	mu     sync.Mutex
 	items  []*spooled
@@ -34,8 +35,8 @@ type spooled struct {
 }
 
 // newSpool returns a spool; somebody has to run it.
-func newSpool(dead <-chan struct{}) *spool {
-	return &spool{dead: dead, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+func newSpool(dead <-chan struct{}, limit int64) *spool {
+	return &spool{dead: dead, limit: limit, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
 // put takes an event for a sink.
@@ -52,7 +53,7 @@ func (s *spool) put(sink Sink, ev kernel.Event, late bool) {
 		last = s.items[n-1]
 	}
 	switch {
-	case s.size+size > spoolSize:
+	case s.size+size > s.limit:
 		if last == nil || last.omitted == 0 {
 			last = &spooled{sink: sink, late: late}
 			s.items = append(s.items, last)

@@ -12,6 +12,7 @@ import (
 // The adapters, which are the ways to speak with a kernel.
 const (
 	adapterNative  = "native"  // our own driver, over a channel that it inherits
+	adapterBash    = "bash"    // bash itself, which reads commands from the channel
 	adapterJupyter = "jupyter" // a Jupyter kernel, over ZeroMQ
 )
 
@@ -82,7 +83,7 @@ func (l *Language) check() error {
 				return fmt.Errorf("lacks code with %s to set up, enter or leave", codePlaceholder)
 			}
 		}
-	case l.Adapter != adapterNative:
+	case l.Adapter != adapterNative && l.Adapter != adapterBash:
 		return fmt.Errorf("has the unknown adapter %q", l.Adapter)
 	}
 	if !slices.Contains(interrupts, l.Interrupt) {

@@ -34,13 +34,23 @@ func (d *decoder) flush(emit func(text string)) {
 
 // emitText calls emit for each piece of the bytes.
 func emitText(chunk []byte, emit func(text string)) {
-	if len(chunk) == 0 {
-		return
+	for len(chunk) > 0 {
+		piece := chunk
+		if len(chunk) > kernel.MaxText {
+			piece = chunk[:kernel.MaxText]
+			piece = piece[:len(piece)-incomplete(piece)]
+		}
+		chunk = chunk[len(piece):]
+		if utf8.Valid(piece) {
+			emit(string(piece))
+		} else {
+			emitRepaired(piece, emit)
+		}
 	}
-	if len(chunk) <= kernel.MaxText && utf8.Valid(chunk) {
-		emit(string(chunk))
-		return
-	}
+}
+
+// emitRepaired calls emit for each piece of bytes that are not all UTF-8.
+func emitRepaired(chunk []byte, emit func(text string)) {
 	var text strings.Builder
 	for len(chunk) > 0 {
 		r, size := utf8.DecodeRune(chunk)

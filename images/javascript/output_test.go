@@ -1,0 +1,126 @@
+//go:build integration
+
+package javascript
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"cubby/orchestrator/kernel"
+)
+
+func lines(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintln(&b, i)
+	}
+	return b.String()
+}
+
+func TestOutputIsInOrder(t *testing.T) {
+	cells{
+		{"console and children", `const cp = require('child_process'), fs = require('fs')
+console.log('a'); cp.execSync('echo b', {stdio: 'inherit'}); process.stdout.write('c '); fs.writeSync(1, 'd '); cp.spawnSync('echo', ['e'], {stdio: 'inherit'})
+console.log('f')`, want{out: "a\nb\nc d e\nf\n"}},
+		{"a child in the background", `await new Promise(r => cp.spawn('echo', ['g'], {stdio: 'inherit'}).on('exit', r)); console.log('h')`, want{out: "g\nh\n"}},
+		{"a pipe into it", `await require('stream/promises').pipeline(['i\n', Buffer.from('j\n')], process.stdout, {end: false}); console.log('k')`, want{out: "i\nj\nk\n"}},
+		{"bytes and encodings", `process.stdout.write(Buffer.from('l')); process.stdout.write('6d', 'hex'); process.stdout.write('\n'); undefined`, want{out: "lm\n"}},
+		{"without an end of line", "process.stdout.write('half'); undefined", want{out: "half"}},
+		{"10 000 lines", "for (let i = 0; i < 10_000; i++) console.log(i)", want{out: lines(10_000)}},
+		{"at once", "process.stdout.write('0'.repeat(5e6)); undefined", want{out: strings.Repeat("0", 5_000_000)}},
+		{"a pipe that a child has made non-blocking", `await new Promise(r => cp.spawn(process.execPath, ['-e', 'process.stdout.write("n")'], {stdio: 'inherit'}).on('exit', r))
+process.stdout.write('0'.repeat(3e6)); undefined`, want{out: "n" + strings.Repeat("0", 3_000_000)}},
+		{"a thread's", `const {Worker} = require('worker_threads'); await new Promise(r => new Worker('console.log("thread")', {eval: true}).on('exit', r)); await 1; undefined`, want{out: "thread\n"}},
+	}.play(t, boot(t, "javascript"))
+}
+
+func TestLateOutputNeverLandsInAnotherExecution(t *testing.T) {
+	for name, late := range map[string]string{
+		"timer":             "setTimeout(() => console.log('late'), 200)",
+		"timer of a timer":  "setTimeout(() => setTimeout(console.log, 100, 'late'), 100)",
+		"promise":           "(async () => { await new Promise(r => setTimeout(r, 200)); console.log('late') })()",
+		"left-over process": "require('child_process').spawn('sh', ['-c', 'sleep 0.2; echo late'], {stdio: 'inherit'})",
+		"child's event":     "require('child_process').exec('sleep 0.2; echo late', (error, out) => process.stdout.write(out))",
+		"display":           "setTimeout(() => display('late'), 200)",
+		"error":             "setTimeout(() => { throw new Error('late') }, 200)",
+		"rejection":         "setTimeout(() => Promise.reject(new Error('late')), 200)",
+		"emitter":           "const e = new EventTarget(); setTimeout(() => e.dispatchEvent(new Event('x')), 200); e.addEventListener('x', () => console.log('late'))",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := boot(t, "javascript")
+			require.Equal(t, want{}, c.do(late+"; undefined").want())
+			require.Equal(t, want{out: "mine\n"}, c.do("await new Promise(r => setTimeout(r, 500)); console.log('mine')").want())
+		})
+	}
+}
+
+func TestPipesOfFinishedExecutionsAreBounded(t *testing.T) {
+	c := boot(t, "javascript")
+	c.do("let go; const gone = new Promise(r => { go = r })")
+	for range 70 {
+		require.Equal(t, want{}, c.do("gone.then(() => console.log('late')); undefined").want())
+	}
+	r := c.do("require('fs').readdirSync('/proc/self/fd').length < 2 * 64 + 40")
+	require.Equal(t, want{main: "true"}, r.want())
+	require.Equal(t, want{main: "1"}, c.do("go(); await new Promise(r => setTimeout(r, 100)); 1").want())
+}
+
+func TestInterrupt(t *testing.T) {
+	c := boot(t, "javascript")
+	for _, cell := range []struct{ name, code string }{
+		{"loop", "for (;;);"},
+		{"loop with a catch", "for (;;) try { for (;;); } catch {} finally { continue }"},
+		{"await of what never comes", "await new Promise(() => {})"},
+		{"await of a timer", "await new Promise(r => setTimeout(r, 60_000))"},
+		{"promise that never comes", "new Promise(() => {})"},
+		{"endless microtasks", "for (;;) await null"},
+		{"endless immediates", "for (;;) await new Promise(setImmediate)"},
+		{"loop after an await", "await 1; for (;;);"},
+		{"loop in a timer", "setTimeout(() => { for (;;); }); await new Promise(() => {})"},
+		{"Atomics.wait", "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)"},
+		{"child that blocks", "require('child_process').execSync('sleep 60', {stdio: 'inherit'})"},
+		{"children that block", "for (;;) try { require('child_process').execSync('sleep 60') } catch {}"},
+		{"awaited child", "await require('util').promisify(require('child_process').exec)('sleep 60; sleep 60')"},
+		{"regular expression", "/(a+)+b/.test('a'.repeat(64))"},
+		{"inspection", "({get [Symbol.for('nodejs.util.inspect.custom')]() { for (;;); }})"},
+		{"printing", "for (;;) console.log('x'.repeat(100))"},
+		{"displaying", "for (;;) display(1)"},
+		{"listener of the user's", "process.on('SIGINT', () => {}); for (;;);"},
+		{"listener that has gone", "process.on('SIGINT', () => {}); process.removeAllListeners('SIGINT'); for (;;);"},
+		{"generator", "function* g() { try { for (;;) yield 1 } finally { for (;;); } }; for (const x of g());"},
+		{"sort", "for (;;) Array.from({length: 1e5}, Math.random).sort((a, b) => a - b)"},
+	} {
+		t.Run(cell.name, func(t *testing.T) {
+			c.t = t
+			require.Equal(t, want{}, c.do("let kept = 41").want())
+			r := c.interrupt(cell.code)
+			require.Equal(t, kernel.EndingInterrupted, r.done.Ending, r.done.Value)
+			require.Equal(t, kernel.StatePreserved, r.done.State)
+			require.Equal(t, want{main: "42", out: "p\n"}, c.do("console.log('p'); await 1; kept + 1").want())
+		})
+	}
+}
+
+func TestTimersGoOnAfterAnInterrupt(t *testing.T) {
+	c := boot(t, "javascript")
+	c.do("let ticks = 0; const ticking = setInterval(() => ticks++, 10)")
+	require.Equal(t, kernel.EndingInterrupted, c.interrupt("for (;;);").done.Ending)
+	require.Equal(t, want{main: "true"}, c.do("ticks = 0; await new Promise(r => setTimeout(r, 200)); ticks > 5").want())
+}
+
+// An interrupt that comes when its execution begins or ends hits it or nothing.
+func TestInterruptRaces(t *testing.T) {
+	c := boot(t, "javascript")
+	codes := []string{"1", "console.log(1)", "display(1)", "await new Promise(r => setTimeout(r, 1)); 1", "for (let i = 0; i < 1e6; i++); 1",
+		"await null; 1", "for (let i = 0; i < 3e7; i++); 1"}
+	for i := range 140 {
+		r := c.interruptAfter(codes[i%len(codes)], kernel.TypeStarted, time.Duration(i)*100*time.Microsecond)
+		require.Contains(t, []kernel.Ending{kernel.EndingOK, kernel.EndingInterrupted}, r.done.Ending, r.done.Value)
+		require.Equal(t, kernel.StatePreserved, r.done.State)
+		require.Equal(t, want{main: "2", out: "p\n"}, c.do("console.log('p'); await null; 1 + 1").want())
+	}
+}

@@ -1,0 +1,111 @@
+//go:build integration
+
+package javascript
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"cubby/orchestrator/kernel"
+)
+
+// User code may break what is its own process, but the next execution runs.
+func TestSabotageIsSurvived(t *testing.T) {
+	for _, s := range []struct{ name, code string }{
+		{"1 and 2 closed", "require('fs').closeSync(1); require('fs').closeSync(2)"},
+		{"0 closed", "require('fs').closeSync(0)"},
+		{"console.log replaced", "console.log = () => { throw 1 }; console.error = null"},
+		{"console replaced", "globalThis.console = null"},
+		{"streams' methods replaced", "process.stdout.write = null; process.stdout._write = null; process.stderr.write = () => {}"},
+		{"streams replaced", "Object.defineProperty(process, 'stdout', {value: null, configurable: true}); delete process.stderr"},
+		{"streams ended", "process.stdout.end('x'); process.stderr.destroy(new Error('gone'))"},
+		{"toJSON for everything", "Object.prototype.toJSON = () => 'pwn'; Array.prototype.toJSON = String.prototype.toJSON = Object.prototype.toJSON"},
+		{"no JSON", "globalThis.JSON = null"},
+		{"no methods of JSON", "JSON.stringify = JSON.parse = null"},
+		{"no push", "Array.prototype.push = null"},
+		{"no methods of arrays", "for (const name of Object.getOwnPropertyNames(Array.prototype)) if (name !== 'constructor' && name !== 'length') Array.prototype[name] = null"},
+		{"no iteration", "Array.prototype[Symbol.iterator] = null"},
+		{"no methods of functions", "Function.prototype.call = Function.prototype.apply = Function.prototype.bind = null"},
+		{"no methods of maps", "Map.prototype.get = Map.prototype.set = Map.prototype.delete = Map.prototype.has = WeakMap.prototype.get = null"},
+		{"no then", "Promise.prototype.then = Promise.prototype.finally = null; Promise.resolve = null"},
+		{"no methods of texts", "for (const name of Object.getOwnPropertyNames(String.prototype)) if (name !== 'constructor' && name !== 'length') String.prototype[name] = null"},
+		{"no regular expressions", "RegExp.prototype.exec = RegExp.prototype.test = null; RegExp.prototype[Symbol.replace] = null"},
+		{"no methods of buffers", "for (const name of Object.getOwnPropertyNames(Buffer.prototype)) Buffer.prototype[name] = null; Buffer.from = Buffer.alloc = null"},
+		{"no methods of bytes", "Uint8Array.prototype.__proto__.subarray = null; TextEncoder.prototype.encode = null"},
+		{"no emitters", "require('events').prototype.emit = require('events').prototype.on = require('events').prototype.removeListener = null"},
+		{"no targets", "EventTarget.prototype.dispatchEvent = EventTarget.prototype.addEventListener = null"},
+		{"no ports", "const {MessagePort} = require('worker_threads'); MessagePort.prototype.postMessage = MessagePort.prototype.emit = null"},
+		{"no fs", "const f = require('fs'); f.writeSync = f.closeSync = f.mkdirSync = null"},
+		{"no inspector", "require('inspector').Session.prototype.post = null"},
+		{"no timers", "globalThis.setTimeout = globalThis.setImmediate = globalThis.queueMicrotask = process.nextTick = null"},
+		{"no Atomics", "Atomics.compareExchange = Atomics.store = Atomics.wait = Atomics.notify = null"},
+		{"no names of the driver's", "delete globalThis.require; delete globalThis.$import; delete globalThis.display"},
+		{"no context of callbacks", "require('async_hooks').AsyncLocalStorage.prototype.run = require('async_hooks').AsyncLocalStorage.prototype.getStore = null"},
+		{"setters on everything", "for (const name of ['params', 'id', 'type', 'data', 'value', 'fds', 'op']) Object.defineProperty(Object.prototype, name, {configurable: true, set() {}, get() {}})"},
+		{"listeners removed", "process.removeAllListeners()"},
+		{"signals ignored", "process.on('SIGPIPE', () => {}); process.removeAllListeners('SIGPIPE')"},
+		{"handles unreferenced", "for (const handle of process._getActiveHandles()) handle.unref?.()"},
+		{"another directory and no environment", "process.chdir('/'); process.env = {}; for (const name in process.env) delete process.env[name]"},
+		{"every descriptor used", "const used = []; try { for (;;) used.push(require('fs').openSync('/dev/null')) } catch {}"},
+		{"frames written to every descriptor", "for (let i = 4; i < 64; i++) try { require('fs').writeSync(i, '{\"type\":\"done\"}\\n') } catch {}"},
+		{"endless recursion", "(function f() { f() })()"},
+		{"nested parentheses", "eval('('.repeat(1e6))"},
+		{"NUL in code", "x\x00y"},
+		{"byte order mark", "\ufeff1"},
+		{"open template", "`"},
+		{"inspection of 50 MB", "({[Symbol.for('nodejs.util.inspect.custom')]: () => 'x'.repeat(5e7)})"},
+		{"own stacks", "Error.prepareStackTrace = () => { throw 1 }; new Error().stack"},
+		{"3 MB of code", "x = '" + strings.Repeat("x", 3<<20) + "'; undefined"},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			c := boot(t, "javascript")
+			r := c.do(s.code)
+			require.Equal(t, kernel.StatePreserved, r.done.State, r.done.Value)
+			require.Equal(t, want{main: "2", out: "p\n", err: "e\n"}, c.do("console.log('p'); console.error('e'); 1 + 1").want())
+			require.Equal(t, "ReferenceError", c.do("undefinedName").errors[0].Name)
+		})
+	}
+}
+
+// What cannot be survived ends the kernel, and at once: it never hangs.
+func TestSabotageThatKillsTheKernel(t *testing.T) {
+	for _, s := range []struct{ name, code, says string }{
+		{"exit", "process.exit(3)", "exit status 3"},
+		{"exit in a listener", "process.on('exit', () => { process.exitCode = 4 }); process.exit()", "exit status 4"},
+		{"reallyExit", "process.reallyExit(5)", "exit status 5"},
+		{"abort", "process.abort()", "signal: aborted"},
+		{"killed", "process.kill(process.pid, 'SIGKILL'); for (;;);", "signal: killed"},
+		{"the channel closed", "require('fs').closeSync(3); await new Promise(() => {})", "kernel closed its channel"},
+		{"a toJSON for good", "Object.defineProperty(Object.prototype, 'toJSON', {value: () => 'pwn'})", "for good"},
+		{"heap full", "const a = []; for (;;) a.push({})", "signal: aborted"},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			c := boot(t, "javascript")
+			r := c.do(s.code)
+			require.Equal(t, kernel.EndingCrashed, r.done.Ending)
+			require.Contains(t, r.done.Value, s.says)
+			if s.name == "heap full" {
+				require.Contains(t, r.err, "JavaScript heap out of memory")
+			}
+			require.Equal(t, want{main: "2"}, c.do("1 + 1").want())
+		})
+	}
+	t.Run("memory full", func(t *testing.T) {
+		r := boot(t, "javascript").do("const a = []; for (;;) a.push(Buffer.alloc(1e7, 1))")
+		require.Equal(t, kernel.EndingOOM, r.done.Ending)
+	})
+}
+
+// What lies in a workspace cannot keep the kernel of a restarted context from booting.
+func TestBootsWhateverTheWorkspaceHolds(t *testing.T) {
+	c := boot(t, "javascript")
+	r := c.do(`const fs = require('fs')
+for (const name of ['acorn', 'koffi', 'fs', 'driver_kernel']) {
+  fs.mkdirSync('node_modules/' + name, {recursive: true}); fs.writeFileSync('node_modules/' + name + '/index.js', 'process.exit(1)')
+}
+fs.writeFileSync('package.json', '{broken'); fs.writeFileSync('.npmrc', 'broken'); process.exit(0)`)
+	require.Contains(t, r.done.Value, "exit status 0")
+	require.Equal(t, want{main: "2"}, c.do("1 + 1").want())
+}
