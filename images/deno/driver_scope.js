@@ -71,14 +71,12 @@ export function provideExit() {
   };
 }
 
-/** Have cells import files from the working directory, not from where the driver lies. */
+/** Have cells import files from the working directory, not from the one above it. */
 export function provideImports() {
   registerHooks({
     resolve(specifier, context, next) {
-      if (context.parentURL === Deno.mainModule && /^\.{0,2}\//.test(specifier)) {
-        return next(new URL(specifier, `file://${cwd()}/`).href, context);
-      }
-      return next(specifier, context);
+      const inCell = context.parentURL === undefined && /^\.{0,2}\//.test(specifier);
+      return next(inCell ? new URL(specifier, `file://${cwd()}/`).href : specifier, context);
     },
   });
 }
