@@ -37,7 +37,7 @@ type AddOptions struct {
 	Dir        string // a folder with a Dockerfile, language.json and what is called driver…
 	Image      string // an image with a kernel for Jupyter, or with a language.json and a driver in /opt/cubby
 	Kernelspec string // which of the image's kernels; empty: the only one
-	Others     []Language
+	Others     []Language // that were added; one of the same name is replaced
 }
 
 // Added is a language that was added.
