@@ -132,7 +132,7 @@ func TestSharedFolders(t *testing.T) {
 	for _, file := range files {
 		contents[file.name] = string(file.content)
 	}
-	require.Equal(t, `{"name":"bash","packages":"python","driver":"python"}`, contents["language.json"])
+	require.JSONEq(t, `{"name":"bash","packages":"python","driver":"python"}`, contents["language.json"])
 	require.Equal(t, "pass\n", contents["driver.py"])
 }
 

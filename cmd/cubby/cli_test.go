@@ -174,7 +174,9 @@ type cli struct {
 func newCLI(t *testing.T) *cli {
 	t.Helper()
 	home := t.TempDir()
-	return &cli{t: t, engine: newFakeEngine(t), variables: map[string]string{"HOME": home}}
+	return &cli{t: t, engine: newFakeEngine(t), variables: map[string]string{
+		"HOME": home, "CUBBY_DEFAULT_CONTEXTS": "none", // the tests count what they have made
+	}}
 }
 
 // in returns the cli for a subtest. Variables and engine are shared.

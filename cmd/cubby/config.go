@@ -41,6 +41,9 @@ type Config struct {
 	AllowedHosts []string
 	// Languages are those that contexts can have, each as LANGUAGE or LANGUAGE=IMAGE; none: all that cubby brings along.
 	Languages []string
+	// DefaultContexts are the languages whose default contexts are there from the start; none: those of no language.
+	// Languages that the server does not have are passed over.
+	DefaultContexts []string
 	// MaxContexts is how many contexts the server keeps.
 	MaxContexts int
 	// IdleTimeout is how long a context stays unused before it is removed; 0: for ever.
@@ -94,6 +97,8 @@ func (c *Config) flags(env func(string) string) *pflag.FlagSet {
 	f.StringVar(&c.APIKey, "api-key", "", "key that the server takes and the client sends")
 	f.StringSliceVar(&c.AllowedHosts, "allowed-hosts", nil, "names beyond loopback's under which clients may address the server")
 	f.StringSliceVar(&c.Languages, "languages", nil, "languages that contexts can have, as LANGUAGE or LANGUAGE=IMAGE (default: all of cubby's own)")
+	f.StringSliceVar(&c.DefaultContexts, "default-contexts", []string{orchestrator.DefaultLanguage},
+		"languages whose default contexts are there from the start, or none")
 	f.IntVar(&c.MaxContexts, "max-contexts", orchestrator.DefaultMaxContexts, "how many contexts the server keeps")
 	f.DurationVar(&c.IdleTimeout, "idle-timeout", 0, "remove a context that was not used for so long (default: never)")
 	f.DurationVar(&c.MaxTimeout, "max-timeout", orchestrator.DefaultMaxTimeout, "longest deadline that an execution can ask for")

@@ -42,7 +42,7 @@ Without keys the server listens on loopback only. A key comes from CUBBY_API_KEY
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context()) },
 	}
-	a.take(cmd, "listen", "state-dir", "keys-file", "allowed-hosts", "languages", "max-contexts", "idle-timeout",
+	a.take(cmd, "listen", "state-dir", "keys-file", "allowed-hosts", "languages", "default-contexts", "max-contexts", "idle-timeout",
 		"max-timeout", "max-output-bytes", "workspace-bytes", "remove-on-exit", "hello", "log-level")
 	a.take(cmd, engineSettings...)
 	a.take(cmd, containerSettings...)
@@ -96,17 +96,27 @@ func (a *app) manager(ctx context.Context, e engine, state *store.Store, log *sl
 	if err != nil {
 		return nil, err
 	}
-	chosen, finder, err := a.selected(ctx, e, info.Architecture, a.config.Languages)
+	there, err := a.catalog(ctx, e, info.Architecture)
 	if err != nil {
 		return nil, err
 	}
+	chosen, err := there.choose(a.config.Languages)
+	if err != nil {
+		return nil, fmt.Errorf("languages: %w", err)
+	}
 	languages := languagesOf(chosen)
+	defaults, err := there.defaultContexts(a.config.DefaultContexts, languages)
+	if err != nil {
+		return nil, fmt.Errorf("default-contexts: %w", err)
+	}
+	finder := a.languageImages(e, info.Architecture, chosen)
 	if err := checkImages(ctx, finder, languages, log); err != nil {
 		return nil, err
 	}
 	return orchestrator.New(orchestrator.Config{
 		Engine: e, Workspaces: e, Images: finder, Store: state, Languages: languages,
-		Limits: a.config.Limits(), Network: orchestrator.Network(a.config.Network), UIDs: uidsOf(info),
+		DefaultContexts: defaults,
+		Limits:          a.config.Limits(), Network: orchestrator.Network(a.config.Network), UIDs: uidsOf(info),
 		MaxContexts: a.config.MaxContexts, IdleTimeout: a.config.IdleTimeout, MaxTimeout: a.config.MaxTimeout,
 		MaxOutput: int64(a.config.MaxOutput), WorkspaceBytes: int64(a.config.Workspace), Logger: log,
 	})
