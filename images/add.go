@@ -33,11 +33,11 @@ const addedLayout = "2006-01-02T15:04:05.000000000Z"
 // AddOptions say what language to add: from a folder, or from an image.
 type AddOptions struct {
 	BuildOptions
-	Name       string // the language's
-	Dir        string // a folder with a Dockerfile, language.json and what is called driver…
-	Image      string // an image with a kernel for Jupyter, or with a language.json and a driver in /opt/cubby
-	Kernelspec string // which of the image's kernels; empty: the only one
-	Others     []Language
+	Name       string     // the language's
+	Dir        string     // a folder with a Dockerfile, language.json and what is called driver…
+	Image      string     // an image with a kernel for Jupyter, or with a language.json and a driver in /opt/cubby
+	Kernelspec string     // which of the image's kernels; empty: the only one
+	Others     []Language // that were added; one of the same name is replaced
 }
 
 // Added is a language that was added.

@@ -58,11 +58,15 @@ func (a *app) runOnce(ctx context.Context, code string, env map[string]string, o
 	if err != nil {
 		return err
 	}
-	chosen, finder, err := a.selected(ctx, engine, info.Architecture, []string{o.language})
+	there, err := a.catalog(ctx, engine, info.Architecture)
 	if err != nil {
 		return err
 	}
-	image, err := finder.Image(ctx, chosen[0].Name)
+	chosen, err := there.choose([]string{o.language})
+	if err != nil {
+		return err
+	}
+	image, err := a.languageImages(engine, info.Architecture, chosen).Image(ctx, chosen[0].Name)
 	if err != nil {
 		return err
 	}

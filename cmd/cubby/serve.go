@@ -96,21 +96,27 @@ func (a *app) manager(ctx context.Context, e engine, state *store.Store, log *sl
 	if err != nil {
 		return nil, err
 	}
-	chosen, finder, err := a.selected(ctx, e, info.Architecture, a.config.Languages)
+	there, err := a.catalog(ctx, e, info.Architecture)
 	if err != nil {
 		return nil, err
+	}
+	chosen, err := there.choose(a.config.Languages)
+	if err != nil {
+		return nil, fmt.Errorf("languages: %w", err)
 	}
 	languages := languagesOf(chosen)
-	defaults, err := defaultContexts(a.config.DefaultContexts, languages)
+	defaults, err := there.defaultContexts(a.config.DefaultContexts, languages)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("default-contexts: %w", err)
 	}
+	finder := a.languageImages(e, info.Architecture, chosen)
 	if err := checkImages(ctx, finder, languages, log); err != nil {
 		return nil, err
 	}
 	return orchestrator.New(orchestrator.Config{
-		Engine: e, Workspaces: e, Images: finder, Store: state, Languages: languages, DefaultContexts: defaults,
-		Limits: a.config.Limits(), Network: orchestrator.Network(a.config.Network), UIDs: uidsOf(info),
+		Engine: e, Workspaces: e, Images: finder, Store: state, Languages: languages,
+		DefaultContexts: defaults,
+		Limits:          a.config.Limits(), Network: orchestrator.Network(a.config.Network), UIDs: uidsOf(info),
 		MaxContexts: a.config.MaxContexts, IdleTimeout: a.config.IdleTimeout, MaxTimeout: a.config.MaxTimeout,
 		MaxOutput: int64(a.config.MaxOutput), WorkspaceBytes: int64(a.config.Workspace), Logger: log,
 	})
