@@ -147,10 +147,10 @@ func TestDisplay(t *testing.T) {
 func TestErrorsThatNobodyCaughtDoNotEndTheKernel(t *testing.T) {
 	c := boot(t)
 	r := c.do("Promise.reject(new Error('nobody')); 5")
-	require.Equal(t, want{main: "5", err: "Uncaught (in promise) Error: nobody\n    at <anonymous>:1:63\n"}, r.want())
+	require.Equal(t, want{main: "5", err: "Uncaught (in promise) Error: nobody\n    at <anonymous>:1:16\n"}, r.want())
 	r = c.do("setTimeout(() => { throw new Error('later') }); await new Promise(r => setTimeout(r, 100)); 6")
 	require.Equal(t, "6", r.want().main)
-	require.Contains(t, r.err, "Uncaught Error: later\n")
+	require.Equal(t, "Uncaught Error: later\n    at <anonymous>:1:26\n", r.err)
 }
 
 func TestExit(t *testing.T) {
