@@ -6,8 +6,10 @@ import { Inspector, open } from "./driver_inspector.js";
 import { cell, interrupting } from "./driver_interrupts.js";
 import { provideJupyter } from "./driver_jupyter.js";
 import { print } from "./driver_output.js";
-import { encode, inspect } from "./driver_safe.js";
-import { enterDirectory, HOME, provideExit, provideImports, setVariables } from "./driver_scope.js";
+import { errorOf } from "./driver_results.js";
+import { encode, test } from "./driver_safe.js";
+import { enterDirectory, HOME, provideExit, provideImports, provideTimers,
+  setVariables } from "./driver_scope.js";
 
 /** Boot, and answer requests until the supervisor is gone. */
 export function serve() {
@@ -19,6 +21,7 @@ export function serve() {
   takeErrors(runner);
   provideExit();
   provideImports();
+  provideTimers();
   provideJupyter((bundle) => runner.display(bundle));
   answer(worker, runner);
   inspector.connected(() => runner.prepare(() => worker.postMessage({ url, cell })));
@@ -64,23 +67,18 @@ function setup({ cwd, env }) {
 /** Print errors that nobody caught for the execution that caused them. They do not end the kernel. */
 function takeErrors(runner) {
   const tell = (what, thrown) => {
-    let text;
-    try {
-      text = inspect(thrown);
-    } catch {
-      text = "an error that cannot be shown";
-    }
-    print(1, encode(`${what} ${text}\n`));
+    const { traceback } = errorOf(thrown);
+    print(1, encode(`${test(/^Uncaught/, traceback) ? "" : what}${traceback}\n`));
   };
   addEventListener("error", (event) => {
     event.preventDefault();
     if (event.error !== null || !interrupting()) { // what V8 terminates counts as thrown null
-      tell("Uncaught", event.error);
+      tell("Uncaught ", event.error);
     }
   });
   addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
     const { promise, reason } = event;
-    runner.rejected(promise, () => tell("Uncaught (in promise)", reason));
+    runner.rejected(promise, () => tell("Uncaught (in promise) ", reason));
   });
 }

@@ -10,7 +10,6 @@ export const { deleteProperty } = Reflect;
 export const { compareExchange, load, store } = Atomics;
 export const { inspect } = Deno;
 export const toString = String;
-export const isArray = Array.isArray;
 export const randomUUID = crypto.randomUUID.bind(crypto);
 const exec = method(RegExp.prototype.exec);
 

@@ -80,7 +80,7 @@ func runAll(m *testing.M) (code int, err error) {
 	running, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- world.Run(running) }()
-	defer func() { cancel(); err = errors.Join(err, <-ended) }()
+	defer func() { cancel(); <-ended }()
 	return m.Run(), nil
 }
 

@@ -31,12 +31,11 @@ func TestOutputIsInOrder(t *testing.T) {
 
 func TestLateOutputNeverLandsInAnotherExecution(t *testing.T) {
 	for name, late := range map[string]string{
-		"timer":     "setTimeout(() => console.log('late'), 200)",
-		"stream":    "setTimeout(() => Deno.stdout.write(new TextEncoder().encode('late')), 200)",
-		"promise":   "(async () => { await new Promise(r => setTimeout(r, 200)); process.stdout.write('late') })()",
-		"display":   "setTimeout(() => Deno.jupyter.display('late'), 200)",
-		"error":     "setTimeout(() => { throw new Error('late') }, 200)",
-		"rejection": "setTimeout(() => Promise.reject(new Error('late')), 200)",
+		"timer":   "setTimeout(() => console.log('late'), 200)",
+		"stream":  "setTimeout(() => Deno.stdout.write(new TextEncoder().encode('late')), 200)",
+		"promise": "(async () => { await new Promise(r => setTimeout(r, 200)); process.stdout.write('late') })()",
+		"display": "setTimeout(() => Deno.jupyter.display('late'), 200)",
+		"error":   "setTimeout(() => { throw new Error('late') }, 200)",
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := boot(t)
@@ -68,8 +67,9 @@ func TestInterrupt(t *testing.T) {
 		{"promise that never comes", "new Promise(() => {})"},
 		{"endless microtasks", "for (;;) await null"},
 		{"loop after a timer", "await new Promise(r => setTimeout(r, 1)); for (;;);"},
-		{"awaited child", "await new Deno.Command('sh', { args: ['-c', 'sleep 60; sleep 60'] }).output()"},
-		{"child that blocks", "new Deno.Command('sleep', { args: ['60'] }).outputSync()"},
+		{"loop in a timer", "setTimeout(() => { for (;;); }); await new Promise(() => {})"},
+		{"awaited children", "for (;;) await new Deno.Command('sleep', { args: ['60'] }).output()"},
+		{"children that block", "for (;;) new Deno.Command('sleep', { args: ['60'] }).outputSync()"},
 		{"regular expression", "/(a+)+b/.test('a'.repeat(64))"},
 		{"inspection", "({ [Symbol.for('Deno.customInspect')]() { for (;;); } })"},
 		{"printing", "for (;;) console.log('x'.repeat(100))"},
