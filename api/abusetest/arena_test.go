@@ -29,18 +29,20 @@ const probeEvery = 100 * time.Millisecond
 // "Answers" has no deadline but patience: latencies are logged, since a slow machine is no fault.
 type arena struct {
 	*server
+	tongue              // of the attacked context; the neighbour speaks Python
 	attacked, neighbour string
 	box                 *box // the attacked context's container before the attack
 }
 
 // newArena makes both contexts. At the end of the test they are removed, and what is left of them is looked for.
-func newArena(t *testing.T, s *server) *arena {
+func newArena(t *testing.T, s *server) *arena { t.Helper(); return newArenaIn(t, s, python) }
+
+// newArenaIn is newArena with an attacked context of another language.
+func newArenaIn(t *testing.T, s *server, in tongue) *arena {
 	t.Helper()
-	a := &arena{server: s, attacked: s.create(t), neighbour: s.create(t)}
-	for _, id := range []string{a.attacked, a.neighbour} {
-		require.Equal(t, "ok", s.run(t, id, "x = 41").ending)
-	}
-	a.box = s.container(t, a.attacked)
+	a := &arena{server: s, tongue: in, attacked: s.createIn(t, in.language), neighbour: s.create(t)}
+	require.Equal(t, "ok", s.run(t, a.neighbour, python.set).ending)
+	a.again(t)
 	t.Cleanup(func() { a.leave(t) })
 	return a
 }
@@ -112,7 +114,7 @@ func (a *arena) watch(t *testing.T) (stop func()) {
 }
 
 func (a *arena) askNeighbour(ctx context.Context) error {
-	st, err := a.execute(ctx, request(a.neighbour, "x + 1"))
+	st, err := a.execute(ctx, request(a.neighbour, python.ask))
 	if err != nil {
 		return err
 	}
@@ -134,19 +136,19 @@ func (a *arena) pingEngine(ctx context.Context) error {
 // it says so.
 func (a *arena) settle(t *testing.T, before outcome) outcome {
 	t.Helper()
-	got := a.run(t, a.attacked, "x + 1", wire.Execute{TimeoutMS: 30_000})
+	got := a.run(t, a.attacked, a.ask, wire.Execute{TimeoutMS: 30_000})
 	t.Logf("ended %s (%s) after %v with %q %q; the next call %s (%s) after %v", before.ending, before.state, before.took,
 		before.errName, before.errValue, got.ending, got.state, got.took)
 	if got.state == "lost" {
 		require.Equal(t, "preserved", before.state, "one loss is told once")
-		before, got = got, a.run(t, a.attacked, "x + 1")
+		before, got = got, a.run(t, a.attacked, a.ask)
 	}
 	switch before.state {
 	case "preserved":
-		require.Equal(t, "42", got.text, "%+v", got)
+		require.Equal(t, "42", got.answer(), "%+v", got)
 		require.Equal(t, before.generation, got.generation)
 	case "lost":
-		require.Equal(t, "NameError", got.errName, "fresh state, which was said: %+v", got)
+		require.Equal(t, "unset", got.answer(), "fresh state, which was said: %+v", got)
 		require.Greater(t, got.generation, before.generation)
 	default:
 		require.Fail(t, "no documented state", "%+v", before)
@@ -158,8 +160,8 @@ func (a *arena) settle(t *testing.T, before outcome) outcome {
 // requireKept holds that the attacked context still has its variables.
 func (a *arena) requireKept(t *testing.T) {
 	t.Helper()
-	got := a.run(t, a.attacked, "x + 1")
-	require.Equal(t, "42", got.text, "%+v", got)
+	got := a.run(t, a.attacked, a.ask)
+	require.Equal(t, "42", got.answer(), "%+v", got)
 	require.Equal(t, 1, got.generation)
 }
 

@@ -59,7 +59,12 @@ func dial(t *testing.T) *sdk.Client {
 // beginning of the container's id: ask before an attack.
 func (s *server) container(t *testing.T, id string) *box {
 	t.Helper()
-	name := s.run(t, id, "__import__('socket').gethostname()").text
+	return s.containerOf(t, s.run(t, id, python.host).answer())
+}
+
+// containerOf finds a container by its host name.
+func (s *server) containerOf(t *testing.T, name string) *box {
+	t.Helper()
 	require.Regexp(t, "^[0-9a-f]{12}$", name)
 	found, err := s.docker.ContainerInspect(t.Context(), name)
 	require.NoError(t, err)

@@ -17,8 +17,9 @@ import (
 // again makes the attacked context ready for another attack: with its variable, in a container that is known.
 func (a *arena) again(t *testing.T) {
 	t.Helper()
-	require.Equal(t, "ok", a.run(t, a.attacked, "x = 41").ending)
-	a.box = a.container(t, a.attacked)
+	got := a.run(t, a.attacked, a.set)
+	require.Equal(t, "ok", got.ending, "%+v", got)
+	a.box = a.containerOf(t, a.run(t, a.attacked, a.host).answer())
 }
 
 // TestB8ForgedFramesOnStdout: frames and lines that code prints, its own execution's id in them, are text.

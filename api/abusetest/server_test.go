@@ -162,11 +162,14 @@ func (s *server) removeInstance(t *testing.T) {
 }
 
 // create creates a context and returns its id.
-func (s *server) create(t *testing.T) string {
+func (s *server) create(t *testing.T) string { t.Helper(); return s.createIn(t, python.language) }
+
+// createIn creates a context of a language and returns its id.
+func (s *server) createIn(t *testing.T, language string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cc, err := s.client.Create(ctx, wire.CreateContext{})
+	cc, err := s.client.Create(ctx, wire.CreateContext{Language: language})
 	require.NoError(t, err)
 	return cc.ID
 }

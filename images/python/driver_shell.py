@@ -79,6 +79,7 @@ class Shell(InteractiveShell):
             PlainTextFormatter={"max_seq_length": 0},
         ), **kwargs)
         warnings.filterwarnings("ignore", "To exit: use")  # IPython's word on SystemExit, for a terminal
+        warnings.filterwarnings("ignore", "`make_tokens_by_line`")  # and on U+2028, which ends no line in Python
         self._modules = dict(sys.modules)
         self._import = __builtins__["__import__"]
         self._user_site, self._user_site_stamp = getusersitepackages(), None

@@ -22,9 +22,10 @@ type channel struct {
 	writing sync.Mutex
 }
 
-// newChannel makes the socketpair. The caller closes the driver's end once the driver has it.
-func newChannel() (*channel, *os.File, error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+// newChannel makes the socketpair, of a stream or of packets (unix.SOCK_SEQPACKET). The caller closes the driver's end
+// once the driver has it.
+func newChannel(kind int) (*channel, *os.File, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make the kernel's channel: %w", err)
 	}
@@ -69,6 +70,30 @@ func (c *channel) send(req driverRequest, files ...*os.File) error {
 		return fmt.Errorf("send the kernel's %s: %w", req.Op, err)
 	}
 	return nil
+}
+
+// write sends text to a kernel that reads it as it comes, in packets if the channel is one of packets.
+func (c *channel) write(text string) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	for rest := []byte(text); len(rest) > 0; {
+		n, err := c.conn.Write(rest[:min(len(rest), packetSize)])
+		if err != nil {
+			return fmt.Errorf("send the kernel a line: %w", err)
+		}
+		rest = rest[n:]
+	}
+	return nil
+}
+
+// unread returns more than 0 as long as the kernel has not read everything that it was sent.
+func (c *channel) unread() (size int) {
+	raw, err := c.conn.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	_ = raw.Control(func(fd uintptr) { size, _ = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) })
+	return size
 }
 
 // receive reads bytes that the process pid has sent; what others send is passed over. The kernel never gives bytes of

@@ -22,6 +22,9 @@ const (
 	// LanguagePath is what the image says of its language.
 	LanguagePath = "/opt/cubby/language.json"
 
+	// cellsPath is where bash finds its code and the pipes for its output.
+	cellsPath = "/run/cells"
+
 	passwdPath = "/run/passwd"
 	groupPath  = "/run/group"
 )
@@ -85,6 +88,9 @@ func Init(ctx context.Context, cfg InitConfig) error {
 
 // newAdapter returns the adapter that an image's language asks for.
 func newAdapter(language Language, user *userThread, reaper *Reaper) Adapter {
+	if language.Adapter == adapterBash {
+		return newBash(language, user, reaper, cellsPath)
+	}
 	return newNative(language, user, reaper)
 }
 

@@ -10,6 +10,7 @@ import (
 // The adapters, which are the ways to speak with a kernel.
 const (
 	adapterNative = "native" // our own driver, over a channel that it inherits
+	adapterBash   = "bash"   // bash itself, which reads commands from the channel
 )
 
 // How a kernel is interrupted.
@@ -42,7 +43,7 @@ func LoadLanguage(path string) (Language, error) {
 	switch {
 	case language.Name == "" || len(language.Argv) == 0:
 		return language, fmt.Errorf("language of %s lacks a name or argv", path)
-	case language.Adapter != adapterNative:
+	case language.Adapter != adapterNative && language.Adapter != adapterBash:
 		return language, fmt.Errorf("language of %s has the unknown adapter %q", path, language.Adapter)
 	case language.Interrupt != interruptSignal && language.Interrupt != interruptFrame:
 		return language, fmt.Errorf("language of %s has the unknown interrupt %q", path, language.Interrupt)

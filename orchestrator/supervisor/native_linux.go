@@ -36,6 +36,7 @@ type native struct {
 	process *process
 	take    func(driverFrame) // takes the frames of the request that is being answered; nil: none is
 	outputs []*outputs        // oldest first
+	fault   error             // what the adapter has killed the kernel for
 }
 
 var _ Adapter = (*native)(nil)
@@ -51,8 +52,7 @@ func newNative(language Language, user *userThread, reaper *Reaper) *native {
 // Boot implements Adapter.
 func (n *native) Boot(ctx context.Context) (version string, err error) {
 	if err := n.start(); err != nil {
-		n.exit = Exit{Value: err.Error()}
-		close(n.exited)
+		n.stillborn(err)
 		return "", err
 	}
 	err = n.await(ctx, "boot", func() error { return nil }, func(frame driverFrame) bool {
@@ -65,6 +65,12 @@ func (n *native) Boot(ctx context.Context) (version string, err error) {
 	return version, nil
 }
 
+// stillborn says that the kernel could not be started.
+func (n *native) stillborn(err error) {
+	n.exit = Exit{Value: err.Error()}
+	close(n.exited)
+}
+
 // start starts the driver and what reads from it.
 func (n *native) start() error {
 	stdin, err := os.Open(os.DevNull)
@@ -72,18 +78,26 @@ func (n *native) start() error {
 		return fmt.Errorf("open the kernel's standard input: %w", err)
 	}
 	defer stdin.Close()
+	return n.spawn(unix.SOCK_STREAM, func(output, channel *os.File) []*os.File {
+		return []*os.File{stdin, output, output, channel}
+	})
+}
+
+// spawn starts the kernel's process with a channel of a kind and what reads from it. The kernel gets the descriptors
+// that files makes of a pipe for what it prints at boot and its end of the channel.
+func (n *native) spawn(kind int, files func(output, channel *os.File) []*os.File) error {
 	output, outputWrite, err := newPipe(n.user, kernel.TypeStderr, n.boot)
 	if err != nil {
 		return err
 	}
 	defer outputWrite.Close()
-	channel, driverEnd, err := newChannel()
+	channel, driverEnd, err := newChannel(kind)
 	if err != nil {
 		output.close()
 		return err
 	}
 	defer driverEnd.Close()
-	process, err := n.reaper.spawn(n.language, n.user.uid, stdin, outputWrite, driverEnd)
+	process, err := n.reaper.spawn(n.language, n.user.uid, files(outputWrite, driverEnd)...)
 	if err != nil {
 		output.close()
 		return errors.Join(err, channel.conn.Close())
@@ -129,6 +143,9 @@ func (n *native) read(process *process, boot *pipe) {
 		fault = errors.Join(fault, errors.New("kernel closed its channel"))
 	}
 	n.channel.rest(buffer, process.pid, feed)
+	n.mu.Lock()
+	fault = errors.Join(fault, n.fault)
+	n.mu.Unlock()
 	_ = n.channel.conn.Close()
 	boot.drain()
 	n.exit = exitOf(process.status, fault, n.killed.Load(), n.dying)
@@ -216,7 +233,7 @@ func (n *native) Ping(ctx context.Context) error {
 
 // Execute implements Adapter.
 func (n *native) Execute(ctx context.Context, run Run, sink Sink) error {
-	outs, stdout, stderr, err := n.openOutputs(sink)
+	outs, stdout, stderr, err := n.openOutputs(sink, newPipe)
 	if err != nil {
 		return err
 	}

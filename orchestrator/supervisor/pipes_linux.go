@@ -44,6 +44,9 @@ type pipe struct {
 	text decoder
 }
 
+// openPipe makes a pipe for a stream.
+type openPipe func(user *userThread, stream kernel.EventType, sink Sink) (p *pipe, write *os.File, err error)
+
 // newPipe makes a pipe whose inode belongs to the user of the thread, so that the user can open it by its name in
 // /proc, and whose read end does not block.
 func newPipe(user *userThread, stream kernel.EventType, sink Sink) (p *pipe, write *os.File, err error) {
@@ -52,6 +55,11 @@ func newPipe(user *userThread, stream kernel.EventType, sink Sink) (p *pipe, wri
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a pipe for %s: %w", stream, err)
 	}
+	return pipeOf(fds, stream, sink)
+}
+
+// pipeOf takes over the two ends of a pipe.
+func pipeOf(fds [2]int, stream kernel.EventType, sink Sink) (p *pipe, write *os.File, err error) {
 	_, _ = unix.FcntlInt(uintptr(fds[0]), unix.F_SETPIPE_SZ, pipeSize) // a smaller one is slower, no more
 	write = os.NewFile(uintptr(fds[1]), string(stream))
 	if err := unix.SetNonblock(fds[0], true); err != nil {
@@ -190,12 +198,12 @@ func (o *outputs) close() {
 }
 
 // openOutputs makes the pipes of an execution and closes those of the oldest if there are too many.
-func (n *native) openOutputs(sink Sink) (outs *outputs, stdout, stderr *os.File, err error) {
+func (n *native) openOutputs(sink Sink, open openPipe) (outs *outputs, stdout, stderr *os.File, err error) {
 	outs = &outputs{}
-	if outs.stdout, stdout, err = newPipe(n.user, kernel.TypeStdout, sink); err != nil {
+	if outs.stdout, stdout, err = open(n.user, kernel.TypeStdout, sink); err != nil {
 		return nil, nil, nil, err
 	}
-	if outs.stderr, stderr, err = newPipe(n.user, kernel.TypeStderr, sink); err != nil {
+	if outs.stderr, stderr, err = open(n.user, kernel.TypeStderr, sink); err != nil {
 		outs.stdout.close()
 		return nil, nil, nil, errors.Join(err, stdout.Close())
 	}

@@ -19,13 +19,18 @@ const userOOMScore = 500
 // Home is the home directory of the user.
 const Home = "/home/user"
 
-// spawn starts the kernel's process as the user, without any capability and without any to gain.
-func (r *Reaper) spawn(language Language, uid int, stdin, output, channel *os.File) (*process, error) {
+// spawn starts the kernel's process as the user, without any capability and without any to gain. The files are its
+// descriptors from 0 on.
+func (r *Reaper) spawn(language Language, uid int, files ...*os.File) (*process, error) {
 	program := language.Argv[0]
+	fds := make([]uintptr, len(files))
+	for i, file := range files {
+		fds[i] = file.Fd()
+	}
 	attr := &syscall.ProcAttr{
 		Dir:   "/", // the workspace may be closed to its own user
 		Env:   kernelEnv(language.Env),
-		Files: []uintptr{stdin.Fd(), output.Fd(), output.Fd(), channel.Fd()},
+		Files: fds,
 		Sys: &syscall.SysProcAttr{
 			Setsid:     true,
 			Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}, //nolint:gosec // a uid

@@ -1,0 +1,31 @@
+// Functions that user code may replace where everybody finds them, as they were at boot. Methods take their object as
+// the first argument. Objects that the driver looks things up in have no prototype.
+
+/** Return a method as a function of its object. */
+export const method = (f) => Function.prototype.call.bind(f);
+
+export const { parse, stringify } = JSON;
+export const { keys, create, defineProperty, getOwnPropertyDescriptor, setPrototypeOf } = Object;
+export const { deleteProperty } = Reflect;
+export const { compareExchange, load, store } = Atomics;
+export const { inspect } = Deno;
+export const toString = String;
+export const randomUUID = crypto.randomUUID.bind(crypto);
+const exec = method(RegExp.prototype.exec);
+
+/** Report whether a regular expression matches. Its own test() calls what user code may have replaced. */
+export const test = (pattern, text) => exec(pattern, text) !== null;
+
+export const replaceAll = method(String.prototype.replaceAll);
+export const then = method(Promise.prototype.then);
+export const resolved = Promise.resolve();
+export const subarray = method(Uint8Array.prototype.subarray);
+
+const encoder = new TextEncoder();
+const encodeText = method(encoder.encode);
+
+/** Return text as bytes in UTF-8, with half of a surrogate pair as U+FFFD. */
+export const encode = (text) => encodeText(encoder, text);
+
+/** Report whether a value is an object or a function. */
+export const isObject = (value) => value !== null && (typeof value === "object" || typeof value === "function");
