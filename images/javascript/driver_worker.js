@@ -18,10 +18,12 @@ const session = new Session();
 let partial = []; // of a line whose end has not come
 let fds = [];
 
+process.on("uncaughtException", (error) => die(`worker: ${error.stack}`));
 closeOnExec(CHANNEL);
 session.connectToMainThread();
 parentPort.on("close", () => die("user code has closed the way to the main thread"));
-poll(CHANNEL, { readable: true, disconnect: true }, () => {
+// Something has to refer to the watch, or it is collected.
+globalThis.watch = poll(CHANNEL, { readable: true, disconnect: true }, () => {
   try {
     receive();
   } catch (error) {
