@@ -34,7 +34,8 @@ type server struct {
 func startServer(t *testing.T, address string) *server {
 	t.Helper()
 	state := t.TempDir()
-	cmd := exec.Command(program(t), "serve", "--listen", address, "--state-dir", state, "--remove-on-exit") //nolint:noctx // ends by the signal below
+	args := []string{"serve", "--listen", address, "--state-dir", state, "--languages", "python,r", "--remove-on-exit"}
+	cmd := exec.Command(program(t), args...) //nolint:noctx // ends by the signal below
 	cmd.Env = environment("CUBBY_", "E2B_")
 	log, err := os.Create(filepath.Join(t.TempDir(), "server.log"))
 	require.NoError(t, err)
