@@ -70,11 +70,11 @@ func (j *jupyter) Boot(ctx context.Context) (version string, err error) {
 		return "", err
 	}
 	j.wire, err = connectJupyter(ctx, dir, signer, j.process.exited)
-	err = errors.Join(err, dir.remove())
 	j.listen()
 	if err == nil {
 		version, err = j.greet(ctx)
 	}
+	err = errors.Join(err, dir.remove()) // not earlier: ipykernel opens some of it after the sockets that we need
 	if err == nil {
 		return version, nil
 	}
