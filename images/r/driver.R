@@ -81,6 +81,12 @@ base::local({
     invisible()
   }
 
+  # A page that is about to begin counts even if it will look as the one before.
+  begin_figure <- function(...) {
+    look_at_page()
+    if (is_ours() && graphics::par("page")) last <<- NULL
+  }
+
   send_page <- function() {
     look_at_page(finished = TRUE)
     send_pending()
@@ -249,8 +255,9 @@ base::local({
   methods <- as.environment(executor)
   if (exists("execute", methods, inherits = FALSE)) unlockBinding("execute", methods)
   assign("execute", execute, methods)
-  for (event in c("persp", "before.plot.new", "before.grid.newpage")) setHook(event, function(...) look_at_page())
+  for (event in c("persp", "before.plot.new", "before.grid.newpage")) setHook(event, begin_figure)
   options(device = open_device, keep.source = TRUE, crayon.enabled = FALSE, cli.num_colors = 1L)
+  tools::Rd2txt_options(underline_titles = FALSE)  # help without control characters
 
   suspendInterrupts(kernel$run())
 }, base::new.env(parent = base::baseenv()))

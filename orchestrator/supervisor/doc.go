@@ -79,7 +79,7 @@
 //	enter    {"env":{"A":"b"}}                      before an execution with variables: keeps what they are, and sets them
 //	leave    {"env":{"A":"b"}}                      after it: restores them; may come twice
 //
-// The sockets are unix sockets in a directory of the user's, which is removed once they are connected: what a kernel has
+// The sockets are unix sockets in a directory of the user's, which is removed once the kernel has booted: what it has
 // started cannot speak in its place. Messages are signed. User code that shares the kernel's process can forge them, and
 // deceives its own context alone; of a length that somebody names no more is allocated than is allowed.
 //
@@ -91,5 +91,6 @@
 //
 // Standard output and standard error of the process are pipes for its whole life: what it or its children write there
 // directly is told before the next message, and belongs to the execution that runs, or ran last. A process that was left
-// running can so print into a later execution; a kernel's own late messages cannot.
+// running can so print into a later execution; a kernel's own late messages cannot. With "output":"messages" the pipes are
+// not told of, for a kernel that tells of all that comes there itself, as ipykernel does.
 package supervisor

@@ -42,7 +42,9 @@ func (j *jupyter) Execute(ctx context.Context, run Run, sink Sink) error {
 func (j *jupyter) runCell(ctx context.Context, code string, sink Sink) (interrupted bool, err error) {
 	r := j.open(sink)
 	j.raw.drain() // what the earlier execution has written up to now is its own
-	j.raw.turn(cellSink{j, r})
+	if j.language.Output != outputMessages {
+		j.raw.turn(cellSink{j, r})
+	}
 	j.mu.Lock()
 	j.running, j.interrupted = true, false
 	j.mu.Unlock()

@@ -21,8 +21,8 @@ const (
 	restTime = 200 * time.Millisecond
 )
 
-// jupyterDir is a directory of the user's for a kernel's sockets and its connection file. It is there until all sockets
-// are connected; after that nobody else can connect any more.
+// jupyterDir is a directory of the user's for a kernel's sockets and its connection file. It is there until the kernel
+// has booted; after that nobody else can connect any more.
 type jupyterDir struct {
 	path string
 	user *userThread

@@ -74,7 +74,8 @@ func (j *jupyter) Boot(ctx context.Context) (version string, err error) {
 	if err == nil {
 		version, err = j.greet(ctx)
 	}
-	err = errors.Join(err, dir.remove()) // not before: ipykernel writes the connection file again once it has its sockets
+	// The directory stays until then: ipykernel writes into it, and opens some of it, after the sockets that we need.
+	err = errors.Join(err, dir.remove())
 	if err == nil {
 		return version, nil
 	}

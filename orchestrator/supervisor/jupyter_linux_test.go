@@ -200,6 +200,15 @@ func TestJupyterExecute(t *testing.T) {
 	})
 }
 
+func TestJupyterOutputByMessages(t *testing.T) {
+	language := scriptedLanguage(t)
+	language.Output = outputMessages
+	m := newJupyterMachine(t, language)
+	_, err := m.Boot(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "once", m.run("raw twice\nprint once").text(kernel.TypeStdout))
+}
+
 func TestJupyterDeath(t *testing.T) {
 	for _, tt := range []struct{ name, code, exit string }{
 		{"exit", "exit 3", "exit status 3"},

@@ -23,6 +23,10 @@ const (
 	interruptMessage = "message" // an interrupt_request to a Jupyter kernel
 )
 
+// outputMessages says that a Jupyter kernel tells by messages of all that its process writes to its standard output and
+// standard error, which would else come twice.
+const outputMessages = "messages"
+
 // codePlaceholder stands in an image's code for what it is told: the base64 of a JSON object.
 const codePlaceholder = "{values}"
 
@@ -37,6 +41,7 @@ type Language struct {
 
 	// Of the Jupyter adapter only.
 	Kernelspec string       `json:"kernelspec"` // the name of one that the image holds and that gives what is not said here
+	Output     string       `json:"output"`     // outputMessages, or empty
 	Code       LanguageCode `json:"code"`       // zero: there is no way to tell it
 }
 
@@ -85,6 +90,9 @@ func (l *Language) check() error {
 		}
 	case l.Adapter != adapterNative && l.Adapter != adapterBash:
 		return fmt.Errorf("has the unknown adapter %q", l.Adapter)
+	}
+	if l.Output != "" && l.Output != outputMessages {
+		return fmt.Errorf("has the unknown output %q", l.Output)
 	}
 	if !slices.Contains(interrupts, l.Interrupt) {
 		return fmt.Errorf("has the unknown interrupt %q", l.Interrupt)

@@ -77,6 +77,7 @@ func TestLoadLanguage(t *testing.T) {
 			"code":{"setup":"{values}","enter":"{values}","leave":"{values}"}}`,
 			`unknown interrupt "frame"`,
 		},
+		{"unknown output", `{"name":"x","adapter":"native","argv":["/x"],"output":"y"}`, `unknown output "y"`},
 		{"unknown interrupt", `{"name":"x","adapter":"native","argv":["/x"],"interrupt":"y"}`, `unknown interrupt "y"`},
 	}
 	for _, tt := range cases {
