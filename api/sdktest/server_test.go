@@ -34,7 +34,8 @@ type server struct {
 func startServer(t *testing.T, address string) *server {
 	t.Helper()
 	state := t.TempDir()
-	cmd := exec.Command(program(t), "serve", "--listen", address, "--state-dir", state, "--remove-on-exit") //nolint:noctx // ends by the signal below
+	args := []string{"serve", "--listen", address, "--state-dir", state, "--remove-on-exit", "--languages", "python,java"}
+	cmd := exec.Command(program(t), args...) //nolint:noctx // ends by the signal below
 	cmd.Env = append(environment("CUBBY_", "E2B_"), "CUBBY_DEFAULT_CONTEXTS=none") // these tests count what they have made
 	log, err := os.Create(filepath.Join(t.TempDir(), "server.log"))
 	require.NoError(t, err)
