@@ -94,7 +94,4 @@ func TestVariablesOfAnExecutionAreRestored(t *testing.T) {
 	require.Equal(t, "anullanull", c.do(ask).want().main)
 	c.doWith(`System.setProperty("A", "mine")`, map[string]string{"A": "x"})
 	require.Equal(t, "anullanull", c.do(ask).want().main)
-	r := c.doWith("1", map[string]string{"C": "c", "D=": "d"})
-	require.Contains(t, r.want().error, "environment variable D=")
-	require.Equal(t, "nullnull", c.do(`System.getenv("C") + System.getProperty("C")`).want().main)
 }

@@ -56,7 +56,7 @@ func TestInterrupt(t *testing.T) {
 
 func TestCodeThatCannotBeInterruptedIsKilled(t *testing.T) {
 	c := boot(t)
-	r := c.interrupt("while (true) try { while (true) {} } catch (Throwable e) {}")
+	r := c.interrupt("new java.net.ServerSocket(0).accept();")
 	require.Equal(t, kernel.EndingInterrupted, r.done.Ending)
 	require.Equal(t, kernel.StateLost, r.done.State)
 	require.Equal(t, want{main: "2"}, c.do("1 + 1").want())
@@ -109,7 +109,7 @@ func TestSabotageIsSurvived(t *testing.T) {
 		{"threads interrupted", "for (Thread t : Thread.getAllStackTraces().keySet()) t.interrupt();"},
 		{"handler of uncaught exceptions", "Thread.setDefaultUncaughtExceptionHandler((t, e) -> { throw new Error(); });"},
 		{"no class loader", "Thread.currentThread().setContextClassLoader(null);"},
-		{"system's lock held for ever", "new Thread(() -> { synchronized (System.out) { while (true) {} } }).start();"},
+		{"system's lock held for ever", "new Thread(() -> { synchronized (System.out) { try { Thread.sleep(600_000); } catch (Throwable e) {} } }).start();"},
 		{"thread that only waits", "new Thread(() -> { while (true) try { Thread.sleep(1000); } catch (Throwable e) {} }).start();"},
 		{"every descriptor used", "var used = new ArrayList<Object>(); try { while (true) used.add(new FileInputStream(\"/dev/null\")); } catch (IOException e) {}"},
 		{"descriptors back", "used = null; System.gc();"},

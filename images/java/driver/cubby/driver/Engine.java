@@ -14,7 +14,10 @@ import jdk.jshell.spi.ExecutionEnv;
  * makes user code ask in every loop whether it is to stop; who is to be stopped is Outputs' to say.
  */
 final class Engine extends LocalExecutionControl implements ExecutionControlProvider {
+    private static final int RESERVE = 16 << 20; // bytes: what a cell needs that frees the heap it has filled
+
     private volatile Outputs.Execution execution;
+    private byte[] reserve = new byte[RESERVE];
     private Object value;
     private Throwable thrown;
     private boolean refused; // to run something, since the execution was interrupted before
@@ -22,6 +25,25 @@ final class Engine extends LocalExecutionControl implements ExecutionControlProv
     /** Makes an execution the one whose code runs from now on. */
     void begin(Outputs.Execution execution) {
         this.execution = execution;
+        value = null;
+        thrown = null;
+        refused = false;
+    }
+
+    /** Gives up the reserve, since the heap is full. */
+    void relieve() {
+        reserve = null;
+    }
+
+    /** Gets the reserve back, where the heap has room for it. */
+    void restock() {
+        if (reserve == null) {
+            try {
+                reserve = new byte[RESERVE];
+            } catch (OutOfMemoryError e) {
+                // the heap is as full as it was
+            }
+        }
     }
 
     /** Interrupts the execution: its code, if it runs just now, else what would run next. */
@@ -66,11 +88,16 @@ final class Engine extends LocalExecutionControl implements ExecutionControlProv
 
     @Override
     protected String invoke(Method method) throws Exception {
+        value = null;
+        thrown = null;
         try {
             value = asUser(() -> method.invoke(null));
             return "";
         } catch (InvocationTargetException e) {
             thrown = e.getCause();
+            if (thrown instanceof OutOfMemoryError) {
+                relieve();
+            }
             if (thrown instanceof Outputs.Stop) {
                 throw new StoppedException();
             }

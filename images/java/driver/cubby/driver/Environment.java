@@ -5,13 +5,20 @@ import java.lang.reflect.Constructor;
 import java.lang.reflect.Field;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Properties;
 
 /** Environment variables: what System.getenv says and children have, and system properties of the same names. */
 final class Environment {
     private final Map<String, String> variables = writable();
+    private final Properties booted = (Properties) System.getProperties().clone();
 
     /** What variables were before they were set; null where there was none. */
     record Before(Map<String, String> variables, Map<String, String> properties) {}
+
+    /** Puts back what properties of the JVM user code has taken away: the compiler cannot do without. */
+    void repair() {
+        booted.forEach(System.getProperties()::putIfAbsent);
+    }
 
     /** Sets variables, all or none, and returns what they were before. */
     Before set(Map<String, String> changes) throws IOException {

@@ -15,7 +15,6 @@ import sun.misc.Signal;
  * the process and can break much, so what the driver needs is in private fields and reached without user code.
  */
 public final class Kernel {
-    private static final int RESERVE = 16 << 20; // bytes: what a cell needs that frees the heap it has filled
     private static volatile Kernel kernel;
 
     private final Outputs outputs = new Outputs();
@@ -26,7 +25,6 @@ public final class Kernel {
     private final ReentrantLock answering = new ReentrantLock(); // held while a frame of the running execution goes out
     private Outputs.Execution running; // of which done has not been sent
     private int count;
-    private byte[] reserve = new byte[RESERVE];
 
     Kernel() throws IOException {
         channel = new Channel();
@@ -136,32 +134,24 @@ public final class Kernel {
         Environment.Before before = null;
         try {
             Outputs.enter(execution);
+            environment.repair();
             before = environment.set(variables);
             failure = shell.run(cell, code, execution, bundle -> publish(bundle, true));
         } catch (Throwable e) {
-            reserve = null;
+            shell.relieve();
             failure = Failure.of(e);
         }
         try {
-            restore(before, failure);
+            restore(before);
             finish(failure);
         } catch (Throwable e) { // unsaid, nobody would ever hear of the end
             channel.die("end of the execution: " + e);
         }
     }
 
-    private void restore(Environment.Before before, Failure failure) throws IOException {
+    private void restore(Environment.Before before) throws IOException {
         if (before != null) {
             environment.restore(before);
-        }
-        if (failure != null && failure.name().equals("OutOfMemoryError")) {
-            reserve = null;
-        } else if (reserve == null) {
-            try {
-                reserve = new byte[RESERVE];
-            } catch (OutOfMemoryError e) {
-                // the heap is as full as it was
-            }
         }
     }
 

@@ -27,8 +27,6 @@ public final class Outputs {
     private static volatile Execution newest;
 
     private final ArrayDeque<Kept> kept = new ArrayDeque<>();
-    private final PrintStream out = new PrintStream(new Stream(0), false, StandardCharsets.UTF_8);
-    private final PrintStream err = new PrintStream(new Stream(1), false, StandardCharsets.UTF_8);
 
     /** One execution, and where it writes. */
     static final class Execution {
@@ -141,8 +139,9 @@ public final class Outputs {
         newest = new Execution(new Pipes(stdout, stderr));
         retire();
         kept.add(new Kept(new WeakReference<>(newest), newest.pipes));
-        System.setOut(out);
-        System.setErr(err);
+        // New ones each time: user code may have closed or replaced the others.
+        System.setOut(new PrintStream(new Stream(0), false, StandardCharsets.UTF_8));
+        System.setErr(new PrintStream(new Stream(1), false, StandardCharsets.UTF_8));
         return newest;
     }
 

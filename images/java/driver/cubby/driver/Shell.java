@@ -50,6 +50,11 @@ final class Shell {
         engine.interrupt(execution);
     }
 
+    /** Makes room in a heap that is full, for what has to be done nevertheless. */
+    void relieve() {
+        engine.relieve();
+    }
+
     /** Runs a cell for an execution, gives the value of its last expression to show, and returns what it failed of. */
     Failure run(int cell, String code, Outputs.Execution execution, Consumer<Map<String, Object>> show) {
         Thread.currentThread().setContextClassLoader(loader);
@@ -77,6 +82,7 @@ final class Shell {
             }
             declared.add(event.snippet());
         }
+        engine.restock();
         return undeclared(declared);
     }
 
