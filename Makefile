@@ -35,9 +35,10 @@ build: $(SUPERVISORS) ## Build bin/cubby with the supervisors that it carries (a
 $(SUPERVISORS): images/supervisor/supervisor-linux-%: FORCE
 	CGO_ENABLED=0 GOOS=linux GOARCH=$* $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o $@ ./cmd/supervisor
 
-run: ## Start a server on 127.0.0.1:49999 with a first cell; Ctrl-C ends it and removes its containers
+run: ## Start a server with Python and JavaScript on 127.0.0.1:49999; Ctrl-C ends it and removes its containers
 	@sh deploy/engine.sh
-	@$(MAKE) --no-print-directory images
+	@$(MAKE) --no-print-directory build
+	@bin/cubby images build python javascript
 	@exec bin/cubby serve --state-dir '$(CACHE)/state' --remove-on-exit --hello
 
 test: setup build ## Run all tests, with -race, real Docker and both official SDKs

@@ -80,6 +80,7 @@ var kinds = []struct {
 	{orchestrator.ErrExhausted, http.StatusServiceUnavailable, exhaustedRemedy, "10"},
 	{syscall.ENOSPC, http.StatusServiceUnavailable, exhaustedRemedy, "10"}, // the server's own state
 	{orchestrator.ErrImageMissing, http.StatusServiceUnavailable, "", ""},
+	{orchestrator.ErrNoBoot, http.StatusServiceUnavailable, "", ""},
 	{orchestrator.ErrEngine, http.StatusServiceUnavailable, engineRemedy, "10"},
 	{errDraining, http.StatusServiceUnavailable, "", "5"},
 }

@@ -18,7 +18,8 @@ func (s *Server) execute(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case errors.Is(err, orchestrator.ErrNotFound):
 		return contextNotFound(req.Context)
-	case errors.Is(err, orchestrator.ErrUnknownLanguage), errors.Is(err, orchestrator.ErrImageMissing):
+	case errors.Is(err, orchestrator.ErrUnknownLanguage), errors.Is(err, orchestrator.ErrImageMissing),
+		errors.Is(err, orchestrator.ErrNoBoot):
 		return &action{"Failed to create context", err}
 	case err != nil:
 		return err

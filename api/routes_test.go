@@ -153,6 +153,8 @@ func TestErrorsAreAnswered(t *testing.T) {
 		{execute, wrap(orchestrator.ErrCapacity), 429, "capacity reached: do this"},
 		{create, wrap(orchestrator.ErrImageMissing), 503, "Failed to create context: image missing: do this"},
 		{execute, wrap(orchestrator.ErrImageMissing), 503, "Failed to create context: image missing: do this"},
+		{create, wrap(orchestrator.ErrNoBoot), 503, "Failed to create context: kernel did not boot: do this"},
+		{execute, wrap(orchestrator.ErrNoBoot), 503, "Failed to create context: kernel did not boot: do this"},
 		{create, fmt.Errorf("%w: %w", orchestrator.ErrEngine, secret), 503, "Failed to create context: " + remedy},
 		{restart, fmt.Errorf("%w: %w", orchestrator.ErrEngine, secret), 503, "Failed to restart context abc: " + remedy},
 		{execute, fmt.Errorf("%w: %w", orchestrator.ErrEngine, secret), 503, remedy},

@@ -26,6 +26,10 @@ type Engine interface {
 	ImportImage(ctx context.Context, archive io.Reader, ref string, changes []string) error
 	// BuildImage builds an image.
 	BuildImage(ctx context.Context, build ImageBuild, progress io.Writer) error
+	// RemoveImage removes an image. One that is not there is no error.
+	RemoveImage(ctx context.Context, ref string) error
+	// ImageFiles returns the files below a directory of an image, by their names there; none if it is no directory.
+	ImageFiles(ctx context.Context, ref, dir string) (map[string][]byte, error)
 	// PruneStages removes the dangling images that carry a label ("key" or "key=value") and are at least so old.
 	PruneStages(ctx context.Context, label string, age time.Duration) error
 }
@@ -36,6 +40,7 @@ type ImageBuild struct {
 	Context    io.Reader         // a tar archive
 	Dockerfile string            // its name in Context
 	Args       map[string]string // build arguments; the predefined ones, the proxies, leave no trace in the image
+	Labels     map[string]string // of the image, beside those of its Dockerfile
 }
 
 // BuildOptions say what to build. The zero value builds all languages that are not built yet.
@@ -46,6 +51,10 @@ type BuildOptions struct {
 	Proxies  Proxies  // for the time of the build
 	Force    bool     // build what is there already, too
 	Progress io.Writer
+
+	// Try boots a new image once and returns its interpreter's version; nil: nobody looks. An image that does not boot
+	// is removed again.
+	Try func(ctx context.Context, tag string) (version string, err error)
 }
 
 // Proxies are the addresses of the proxies that the build's downloads go through. Empty: none.
@@ -70,17 +79,10 @@ const (
 // used them stay in no image, also when Build fails. Errors are those of Tag and of the engine, and say what to do
 // where no base image is to be had.
 func Build(ctx context.Context, engine Engine, options BuildOptions) error {
-	b := builder{
-		engine: engine, tree: embedded, options: options, progress: options.Progress,
-		bootstrap: bootstrap, patience: registryPatience,
-	}
-	if b.progress == nil {
-		b.progress = io.Discard
-	}
-	return b.run(ctx)
+	return newBuilder(engine, options).run(ctx)
 }
 
-// builder is one call of Build.
+// builder is one call of Build or Add.
 type builder struct {
 	engine    Engine
 	tree      tree
@@ -90,6 +92,17 @@ type builder struct {
 	patience  time.Duration // how long a registry may be silent
 
 	base string // what to build on, once it is known
+}
+
+func newBuilder(engine Engine, options BuildOptions) *builder {
+	b := &builder{
+		engine: engine, tree: embedded, options: options, progress: options.Progress,
+		bootstrap: bootstrap, patience: registryPatience,
+	}
+	if b.progress == nil {
+		b.progress = io.Discard
+	}
+	return b
 }
 
 func (b *builder) run(ctx context.Context) (err error) {
@@ -167,7 +180,12 @@ func (b *builder) image(ctx context.Context, name, arch string) error {
 		return err
 	}
 	b.say("building %s on %s", tag, packages)
-	return b.build(ctx, ImageBuild{Tag: tag, Dockerfile: "Dockerfile.driver", Args: map[string]string{"PACKAGES": packages}}, files)
+	build := ImageBuild{Tag: tag, Dockerfile: "Dockerfile.driver", Args: map[string]string{"PACKAGES": packages}}
+	if err := b.build(ctx, build, files); err != nil {
+		return err
+	}
+	_, err = b.try(ctx, name, tag)
+	return err
 }
 
 // packages returns the tag of the image with a folder's packages, which it builds if it is not there. A base that was
@@ -214,7 +232,11 @@ func (b *builder) fetch(ctx context.Context, tag string, files []file) (err erro
 		}
 	}()
 	files = append(slices.Clone(files), file{name: "ca.crt", mode: 0o644, content: b.options.CA})
-	return b.build(ctx, ImageBuild{Tag: tag, Dockerfile: "Dockerfile", Args: map[string]string{"BASE": b.base, "STAGE": stage}}, files)
+	args := map[string]string{"STAGE": stage}
+	if b.base != "" {
+		args["BASE"] = b.base
+	}
+	return b.build(ctx, ImageBuild{Tag: tag, Dockerfile: "Dockerfile", Args: args}, files)
 }
 
 // build builds one image of files.

@@ -1,6 +1,7 @@
 package images
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -21,7 +23,9 @@ type fakeEngine struct {
 	images map[string]string
 	calls  []string
 	builds []ImageBuild
+	packed [][]string // the names of each build's files, sorted
 
+	files    map[string]map[string][]byte // of an image, by its directories
 	pull     func(ctx context.Context, progress io.Writer) error
 	buildErr error
 	pruneErr error
@@ -60,11 +64,39 @@ func (e *fakeEngine) BuildImage(_ context.Context, build ImageBuild, _ io.Writer
 	name, _, _ := strings.Cut(build.Tag, ":")
 	on, _, _ := strings.Cut(build.Args["BASE"]+build.Args["PACKAGES"], ":")
 	e.calls = append(e.calls, "build "+name+" on "+on)
-	e.builds = append(e.builds, build)
+	e.builds, e.packed = append(e.builds, build), append(e.packed, names(build.Context))
 	if e.buildErr == nil {
 		e.add(build.Tag)
 	}
 	return e.buildErr
+}
+
+// names returns the names of the files in a build context, sorted.
+func names(archive io.Reader) []string {
+	var names []string
+	reader := tar.NewReader(archive)
+	for header, err := reader.Next(); err == nil; header, err = reader.Next() {
+		names = append(names, header.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (e *fakeEngine) RemoveImage(ctx context.Context, ref string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	name, _, _ := strings.Cut(ref, ":")
+	e.calls = append(e.calls, "remove "+name)
+	delete(e.images, ref)
+	return nil
+}
+
+func (e *fakeEngine) ImageFiles(_ context.Context, ref, dir string) (map[string][]byte, error) {
+	if e.images[ref] == "" {
+		return nil, errDown
+	}
+	return e.files[dir], nil
 }
 
 func (e *fakeEngine) PruneStages(ctx context.Context, label string, age time.Duration) error {
@@ -215,6 +247,18 @@ func TestBuildFails(t *testing.T) {
 		cancel()
 		require.NoError(t, b.fetch(ctx, "cubby-python-packages:1", nil))
 		require.Contains(t, b.engine.calls, pruneOwn)
+	})
+	t.Run("an image that does not boot is removed again", func(t *testing.T) {
+		b := newBench()
+		b.options.Images = []string{"python"}
+		b.options.Try = func(_ context.Context, tag string) (string, error) {
+			require.NotEmpty(t, b.engine.images[tag])
+			return "", errDown
+		}
+		err := b.run(t.Context())
+		require.ErrorIs(t, err, errDown)
+		require.ErrorContains(t, err, "cubby-python:")
+		require.Equal(t, "remove cubby-python", b.engine.calls[len(b.engine.calls)-1])
 	})
 	t.Run("stages that stay are told of", func(t *testing.T) {
 		b := newBench()

@@ -32,7 +32,8 @@ type player struct {
 // stage is a context that steps run in.
 type stage struct {
 	id         string
-	generation int // 0: nobody knows
+	generation int  // 0: nobody knows
+	isSpoiled  bool // something failed in it, as an exception had said
 }
 
 // verdict is how a case went: it failed with problems, or passed, but for the exceptions.
@@ -41,7 +42,7 @@ type verdict struct {
 	exceptions []string // reasons
 }
 
-// play plays a case. A case that did not pass in full leaves no context to the next one.
+// play plays a case. One in which something failed, as an exception may have said, leaves no context to the next one.
 func (p *player) play(ctx context.Context, c kitCase) verdict {
 	var v verdict
 	if p.shared == nil {
@@ -78,7 +79,7 @@ func (p *player) play(ctx context.Context, c kitCase) verdict {
 	if on != nil && on != p.shared {
 		v.problems = append(v.problems, p.remove(ctx, on)...)
 	}
-	if failed || len(v.problems)+len(v.exceptions) > 0 {
+	if failed || len(v.problems) > 0 || p.shared.isSpoiled {
 		v.problems = append(v.problems, p.remove(ctx, p.shared)...)
 		p.shared = nil
 	}
@@ -123,7 +124,7 @@ func (p *player) step(ctx context.Context, c kitCase, s kitStep, on *stage, v *v
 	case len(problems) == 0:
 		return on, []string{s.say(c, fmt.Sprintf("the exception (%s) is not true: the step passes", reason))}
 	}
-	on.generation = 0
+	on.generation, on.isSpoiled = 0, true
 	return on, nil
 }
 
@@ -167,7 +168,7 @@ func (p *player) create(ctx context.Context, vars []variable) (*stage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create a context: %w", err)
 	}
-	return &stage{cc.ID, cc.Generation}, nil
+	return &stage{id: cc.ID, generation: cc.Generation}, nil
 }
 
 func (p *player) remove(ctx context.Context, s *stage) []string {

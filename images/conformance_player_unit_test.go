@@ -141,7 +141,7 @@ func TestKitHoldsExceptionsTrue(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			v, f := rehearse(t, lines, "-- exceptions --\n"+c.exceptions+"\n"+c.code)
 			require.Equal(t, []string{"cannot"}, v.exceptions)
-			require.Empty(t, f.listed, "the next case begins anew")
+			require.Equal(t, strings.Contains(c.code, "out"), len(f.listed) == 0, "where something failed the next case begins anew")
 			if c.problem == "" {
 				require.Empty(t, v.problems)
 				return

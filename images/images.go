@@ -59,6 +59,24 @@ func Tag(image, arch string) (string, error) { return embedded.tag(image, arch) 
 // the base that they are built on. The error is ErrUnknownLanguage.
 func PackagesTag(image string) (string, error) { return embedded.packagesTag(image) }
 
+// Folders returns the names of all images, several of which may be of one language. An error means that an embedded
+// language.json is wrong.
+func Folders() ([]string, error) {
+	folders, err := embedded.folders()
+	names := make([]string, 0, len(folders))
+	for _, f := range folders {
+		names = append(names, f.name)
+	}
+	return names, err
+}
+
+// SupervisorDigest returns a digest of the supervisor for an architecture: an image that was added with another one is not
+// current. The error is ErrNoSupervisor.
+func SupervisorDigest(arch string) (string, error) {
+	binary, err := embedded.supervisor(arch)
+	return digestOf(binary), err
+}
+
 // tree is what images are made of, in two trees of language folders.
 type tree struct {
 	packages fs.FS // what the packages are made of
@@ -178,11 +196,18 @@ func digest(files []file) string {
 	return fmt.Sprintf("%x", sum.Sum(nil)[:8])
 }
 
+// digestOf returns a digest of one file's content.
+func digestOf(content []byte) string {
+	sum := sha256.Sum256(content)
+	return fmt.Sprintf("%x", sum[:8])
+}
+
 // file is one file of a build context.
 type file struct {
 	name    string
 	mode    int64
 	content []byte
+	link    string // what it leads to, for a symbolic link
 }
 
 // driver returns what an image is made of beside its packages: the driver's files, language.json and the supervisor, which
@@ -201,7 +226,8 @@ func (t tree) driver(f folder, arch string) ([]file, error) {
 		return nil, fmt.Errorf("read the files of %s: %w", f.name, err)
 	}
 	files = slices.DeleteFunc(files, func(f file) bool { return f.name == "language.json" })
-	return append(files, file{"language.json", 0o644, language}, file{"supervisor", 0o755, binary}), nil
+	return append(files, file{name: "language.json", mode: 0o644, content: language},
+		file{name: "supervisor", mode: 0o755, content: binary}), nil
 }
 
 // filesOf returns the files of a language's folder. Embedded files have lost their modes.
@@ -257,6 +283,9 @@ func buildContext(files []file) (*bytes.Buffer, error) {
 	w := tar.NewWriter(&archive)
 	for _, f := range files {
 		header := &tar.Header{Name: f.name, Mode: f.mode, Size: int64(len(f.content))}
+		if f.link != "" {
+			header.Typeflag, header.Linkname = tar.TypeSymlink, f.link
+		}
 		if err := w.WriteHeader(header); err != nil {
 			return nil, fmt.Errorf("pack %s: %w", f.name, err)
 		}

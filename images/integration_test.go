@@ -46,7 +46,7 @@ func (a adapter) BuildImage(ctx context.Context, build ImageBuild, progress io.W
 		args[name] = &value
 	}
 	return a.Engine.BuildImage(ctx, docker.BuildSpec{
-		Tag: build.Tag, Context: build.Context, Dockerfile: build.Dockerfile, Args: args,
+		Tag: build.Tag, Context: build.Context, Dockerfile: build.Dockerfile, Args: args, Labels: build.Labels,
 	}, progress)
 }
 

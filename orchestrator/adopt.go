@@ -18,7 +18,7 @@ import (
 // Adopt takes over what an earlier server has left: contexts whose containers live go on with their variables, those
 // whose containers are gone are listed as lost, unfinished creations and removals are cleaned up. It is called once,
 // before anything else. Containers of ours that no record knows are adopted when they are claimed; others are left
-// alone, since unknown is not ours to remove.
+// alone, since unknown is not ours to remove. Default contexts that are to be there from the start are begun.
 func (m *Manager) Adopt(ctx context.Context) error {
 	records, err := m.Store.Contexts()
 	if err != nil {
@@ -61,6 +61,9 @@ func (m *Manager) Adopt(ctx context.Context) error {
 	}
 	err = group.Wait().ErrorOrNil()
 	m.logAdopted()
+	if err == nil {
+		m.makeDefaults()
+	}
 	return err
 }
 

@@ -1,10 +1,12 @@
 package orchestrator
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,28 +58,64 @@ func (m *Manager) bringUp(ctx context.Context, language string, c store.Containe
 	defer cancel()
 	id, conn, err := boot(ctx, m.Engine, m.spec(c, image), handler)
 	if err != nil {
-		return up{container: c.Name}, err
+		return up{container: c.Name}, fmt.Errorf("image %s of %s: %w", image.Tag, language, err)
 	}
 	return up{container: id, image: image, conn: conn}, nil
 }
 
-// boot starts a container and connects to its supervisor. When it fails there may be a container of the spec's name.
+// boot starts a container and connects to its supervisor. When it fails there may be a container of the spec's name. The
+// error of an image whose kernel does not boot is ErrNoBoot.
 func boot(ctx context.Context, engine Engine, spec ContainerSpec, handler func(Event)) (string, *kernel.Conn, error) {
 	id, err := engine.Start(ctx, spec)
 	if err != nil {
 		return "", nil, err
 	}
 	conn, err := connect(ctx, engine, id, handler)
-	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict) { // it is not the context that is not found
-		return "", nil, fmt.Errorf("the new container has ended: %s", err.Error())
-	}
 	if err != nil {
-		return "", nil, err
+		return "", nil, unattached(ctx, engine, id, err)
 	}
 	if why := conn.Hello().Exited; why != "" {
-		return "", nil, errors.Join(fmt.Errorf("kernel did not boot: %s", why), conn.Close())
+		return "", nil, errors.Join(fmt.Errorf("%w: %s", ErrNoBoot, why), conn.Close())
 	}
 	return id, conn, nil
+}
+
+// unattached says why a new container could not be attached to: by how it has ended, if it has.
+func unattached(ctx context.Context, engine Engine, id string, err error) error {
+	if errors.Is(err, ErrEngine) {
+		return err
+	}
+	if how := endOf(ctx, engine, id); how != "" {
+		return fmt.Errorf("%w: the new container %s", ErrNoBoot, how)
+	}
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict) { // it is not the context that is not found
+		return fmt.Errorf("the new container has ended: %s", err.Error())
+	}
+	return err
+}
+
+// endOf says how a container has ended that could not be attached to; empty: it runs, or nobody knows. An engine sees an
+// end a little later than who attaches.
+func endOf(ctx context.Context, engine Engine, id string) string {
+	for range 5 {
+		all, err := engine.List(ctx)
+		if err != nil {
+			return ""
+		}
+		at := slices.IndexFunc(all, func(c Container) bool { return c.ID == id })
+		switch {
+		case at < 0:
+			return "is gone"
+		case all[at].State == ContainerExited:
+			return cmp.Or(all[at].Reason, "has ended")
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return ""
+		}
+	}
+	return ""
 }
 
 // connect attaches to a container's supervisor and waits for its hello.

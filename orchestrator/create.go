@@ -24,6 +24,21 @@ func (m *Manager) Create(ctx context.Context, req CreateRequest) (CodeContext, e
 }
 
 func (m *Manager) create(ctx context.Context, req CreateRequest, isDefault bool) (*session, error) {
+	s, err := m.draft(req, isDefault)
+	if err != nil {
+		return nil, err
+	}
+	// The engine's calls are not cut short: an engine that was told to create does so, whoever hangs up. The client's
+	// leaving is looked at after each step, and what has been made by then is removed.
+	if err := m.establish(context.WithoutCancel(ctx), s, ctx.Done()); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// draft returns the session of a context that is yet to be made. It has its place, and its lifecycle is locked. A default
+// context is listed from here on: who executes in it waits.
+func (m *Manager) draft(req CreateRequest, isDefault bool) (*session, error) {
 	language, err := m.language(req.Language)
 	if err != nil {
 		return nil, err
@@ -39,16 +54,31 @@ func (m *Manager) create(ctx context.Context, req CreateRequest, isDefault bool)
 		ID: strings.ToLower(rand.Text()), Language: language, Cwd: cwd, Env: req.Env, Sandbox: DefaultSandbox,
 		Default: isDefault, CreatedAt: time.Now().UTC(), Generation: 1, Container: m.newContainer(),
 	}, StateStarting)
-	// The engine's calls are not cut short: an engine that was told to create does so, whoever hangs up. The client's
-	// leaving is looked at after each step, and what has been made by then is removed.
-	if err := m.establish(context.WithoutCancel(ctx), s, ctx.Done()); err != nil {
-		return nil, err
+	s.lifecycle <- struct{}{} // a kernel that dies at once waits for the creation to be over
+	if isDefault {
+		m.enlist(s)
 	}
+	return s, nil
+}
+
+// enlist lists a session, in the place that was held for it.
+func (m *Manager) enlist(s *session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.creating--
-	m.sessions[s.record.ID] = s
-	return s, nil
+	if _, listed := m.sessions[s.record.ID]; !listed {
+		m.creating--
+		m.sessions[s.record.ID] = s
+	}
+}
+
+// delist takes a session off the list. Its place stays taken until its container is gone.
+func (m *Manager) delist(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, listed := m.sessions[id]; listed {
+		delete(m.sessions, id)
+		m.creating++
+	}
 }
 
 // reserve holds a place for one more context. Count and reservation are one step, so no storm gets past the limit.
@@ -65,18 +95,16 @@ func (m *Manager) reserve() error {
 // errAbandoned says that whoever asked for a context has left.
 var errAbandoned = errors.New("the client has left")
 
-// establish brings a new session to life, or takes back all that it began, its place included.
+// establish brings a draft to life, or takes back all that it began, its place included. Either way it unlocks the
+// draft's lifecycle.
 func (m *Manager) establish(ctx context.Context, s *session, left <-chan struct{}) (err error) {
 	var made up
+	defer s.unlock()
 	defer func() {
 		if err != nil {
 			m.abandon(ctx, s, made)
 		}
 	}()
-	if err := s.lock(ctx); err != nil { // a kernel that dies at once waits for this to be over
-		return err
-	}
-	defer s.unlock()
 	if err := m.Store.PutContext(s.record); err != nil {
 		return err
 	}
@@ -99,6 +127,7 @@ func (m *Manager) establish(ctx context.Context, s *session, left <-chan struct{
 		return err
 	}
 	s.adoptUp(made)
+	m.enlist(s)
 	return nil
 }
 
@@ -116,7 +145,9 @@ func (s *session) adoptUp(made up) {
 func (m *Manager) abandon(ctx context.Context, s *session, made up) {
 	s.mu.Lock()
 	s.removed = true
+	s.setState(s.state) // wake who waits for a default context
 	s.mu.Unlock()
+	m.delist(s.record.ID)
 	if made.conn != nil {
 		_ = made.conn.Close()
 	}
@@ -132,27 +163,4 @@ func gone(left <-chan struct{}) bool {
 	default:
 		return false
 	}
-}
-
-// defaultContext returns a language's default context, creating it when there is none.
-func (m *Manager) defaultContext(ctx context.Context, name string) (*session, error) {
-	language, err := m.language(name)
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case m.defaults[language] <- struct{}{}:
-		defer func() { <-m.defaults[language] }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	for _, s := range m.all() {
-		s.mu.Lock()
-		found := s.record.Default && s.record.Language == language && !s.removed
-		s.mu.Unlock()
-		if found {
-			return s, nil
-		}
-	}
-	return m.create(ctx, CreateRequest{Language: language}, true)
 }

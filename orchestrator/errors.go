@@ -21,6 +21,8 @@ var (
 	ErrExhausted = errors.New("host resources exhausted")
 	// ErrImageMissing: the language's image is not on the engine; the words name the command that builds it.
 	ErrImageMissing = errors.New("image missing")
+	// ErrNoBoot: the language's image is broken; the words name it and say what its kernel said.
+	ErrNoBoot = errors.New("kernel did not boot")
 	// ErrReplaced: somebody else has begun to read the execution; the newest reader takes over.
 	ErrReplaced = errors.New("another reader has taken over")
 	// ErrEngine: the engine cannot be reached or does not answer; the same request may succeed later.

@@ -20,6 +20,9 @@ type Config struct {
 	Images     Images
 	Store      *store.Store
 	Languages  []Language
+	// DefaultContexts are the languages, by their normalised names, whose default contexts are listed from the start and
+	// made behind the start's back; those of others are made when they are needed.
+	DefaultContexts []string
 
 	Limits      Limits        // of every context; zero fields mean DefaultLimits
 	Network     Network       // of every context; empty: NetworkNone

@@ -215,6 +215,32 @@ func TestCreate(t *testing.T) {
 			h.requireNothing()
 		})
 	}
+	t.Run("a broken image is named with its reason, leaves nothing, and the other languages go on", func(t *testing.T) {
+		h := newHouse(t)
+		h.engine.Hook(enginetest.Hooks{Boot: func(image string) error {
+			if image == "sha256:other" {
+				return errors.New("kernel exited: exit status 1: no such gem")
+			}
+			return nil
+		}})
+		_, err := h.Create(t.Context(), orchestrator.CreateRequest{Language: "other"})
+		require.ErrorIs(t, err, orchestrator.ErrNoBoot)
+		require.ErrorContains(t, err, "image cubby-other of other")
+		require.ErrorContains(t, err, "no such gem")
+		h.requireNothing()
+		_, err = h.Execute(t.Context(), orchestrator.ExecuteRequest{Language: "other", Code: "print a"})
+		require.ErrorIs(t, err, orchestrator.ErrNoBoot)
+		h.requireNothing()
+		require.Equal(t, fine("=/home/user"), h.run(h.create(), "cwd"))
+	})
+	t.Run("an image that is removed meanwhile fails new contexts only", func(t *testing.T) {
+		h := newHouse(t)
+		id := h.create()
+		h.engine.Hook(enginetest.Hooks{Image: func() error { return orchestrator.ErrImageMissing }})
+		_, err := h.Create(t.Context(), orchestrator.CreateRequest{})
+		require.ErrorIs(t, err, orchestrator.ErrImageMissing)
+		require.Equal(t, fine("=/home/user"), h.run(id, "cwd"))
+	})
 	t.Run("the client leaves at any step", func(t *testing.T) {
 		for name, leaveAt := range map[string]func(*enginetest.Engine, func()){
 			"start": func(e *enginetest.Engine, leave func()) {

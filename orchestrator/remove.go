@@ -38,10 +38,7 @@ func (m *Manager) remove(ctx context.Context, s *session, idle time.Duration) er
 		s.mu.Unlock()
 		return err
 	}
-	m.mu.Lock()
-	delete(m.sessions, id)
-	m.creating++ // its place stays taken until the container is gone
-	m.mu.Unlock()
+	m.delist(id)
 	s.dropConn()
 	s.endExecutions(kernel.EndingRemoved, "the context was removed")()
 	return m.discard(ctx, id, container)

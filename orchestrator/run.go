@@ -54,7 +54,8 @@ func (m *Manager) reap(ctx context.Context) {
 	}
 	for _, s := range m.all() {
 		cc := s.describe()
-		if time.Since(cc.LastUsedAt) < m.IdleTimeout || cc.State == StateRestarting { // do not wait for its lifecycle
+		if time.Since(cc.LastUsedAt) < m.IdleTimeout || cc.State == StateRestarting || cc.State == StateStarting {
+			// Its lifecycle is not waited for.
 			continue
 		}
 		switch err := m.remove(ctx, s, m.IdleTimeout); {

@@ -168,7 +168,7 @@ func (m *Manager) enter(id string) (s *session, leave func(), err error) {
 
 // idleFor is how long nobody has used the context; 0 while somebody does. The caller holds mu.
 func (s *session) idleFor(now time.Time) time.Duration {
-	if s.inside > 0 || len(s.executions) > 0 || s.state == StateRestarting {
+	if s.inside > 0 || len(s.executions) > 0 || s.state == StateRestarting || s.state == StateStarting {
 		return 0
 	}
 	return now.Sub(s.lastUsed)

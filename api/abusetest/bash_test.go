@@ -7,9 +7,6 @@ import "testing"
 // afterwards is what an execution does that waits for something late.
 const afterwards = "until [ -e said ]; do sleep 0.01; done; rm said; sleep 0.1; echo mine"
 
-// sabotage are the endings of code that breaks the shell: it lives on or dies of it, and does not hang.
-const sabotage = "ok|error|crashed"
-
 // TestBash: the attacks in the shell that is the context itself.
 func TestBash(t *testing.T) {
 	a := newForeignArena(t, bash)
@@ -50,7 +47,7 @@ func TestBash(t *testing.T) {
 		{name: "B20 traps", code: "trap true DEBUG ERR RETURN; trap 'exit 9' CHLD; sleep 0.01", endings: sabotage},
 		{name: "B20 options", code: "set -euf -o pipefail -o posix -o noclobber; shopt -s extdebug failglob nullglob", endings: sabotage},
 		{name: "B20 prompts", code: "PS1='$(exit 9)' PS0='${x:?}' PS2= PS4='$(exit 9)' PROMPT_COMMAND='exit 7'", endings: sabotage},
-		{name: "B20 a prompt that loops", code: "PROMPT_COMMAND='while :; do :; done'", deadline: 2000, endings: sabotage + "|timeout"},
+		{name: "B20 a prompt that loops", code: "PROMPT_COMMAND='while :; do :; done'", endings: sabotage},
 		{name: "B20 words", code: "IFS=0123456789aeiou/; PATH=; HOME=; unset BASH_VERSION; POSIXLY_CORRECT=1; BASH_ENV=/x; LD_PRELOAD=/x", endings: sabotage},
 		{name: "B20 read-only variables", code: "readonly PATH HOME PWD IFS PS1", endings: sabotage},
 		{name: "B20 limits", code: "ulimit -n 8; ulimit -f 0; ulimit -u 1", endings: sabotage},

@@ -64,13 +64,20 @@ type foray struct {
 	leaves     int // so many processes called sleep, which go with the container
 }
 
+// sabotage are the endings of code that breaks the interpreter which runs it. It may hang, but not beyond its deadline.
+const sabotage = "ok|error|crashed|timeout"
+
 // foray attacks an arena, and holds what holds of every attack: one ending, which is one of those that are right; a
 // context that answers afterwards, with its state as it was said; one that prints; no core file.
 func (a *arena) foray(t *testing.T, f foray) {
 	t.Helper()
 	a.again(t)
 	stop, stopSampling := a.watch(t), a.box.sample(t)
-	got := a.run(t, a.attacked, f.code, wire.Execute{TimeoutMS: cmp.Or(f.deadline, 30_000), MaxOutputBytes: f.output})
+	deadline := cmp.Or(f.deadline, 30_000)
+	if f.endings == sabotage {
+		deadline = 3000
+	}
+	got := a.run(t, a.attacked, f.code, wire.Execute{TimeoutMS: deadline, MaxOutputBytes: f.output})
 	require.Contains(t, strings.Split(f.endings, "|"), got.ending, "%+v", got)
 	require.Contains(t, got.errName+": "+got.errValue, f.says)
 	require.Empty(t, a.box.cores(t))
@@ -94,6 +101,10 @@ func (a *arena) foray(t *testing.T, f foray) {
 		require.Equal(t, "mine\n", next.stdout+next.stderr)
 	}
 	require.Eventually(t, func() bool { return f.atLimit || !a.box.hasZombies(t) }, patience, probeEvery)
+	if got = a.mend(t, f, got); got.ending == "" {
+		stop()
+		return
+	}
 	a.settle(t, got)
 	sound := a.run(t, a.attacked, a.sound)
 	require.Equal(t, "p\n", sound.stdout, "%+v", sound)
@@ -109,4 +120,24 @@ func (a *arena) foray(t *testing.T, f foray) {
 func (b *box) hasZombies(t *testing.T) bool {
 	t.Helper()
 	return slices.ContainsFunc(b.processes(t), func(p process) bool { return p.state == "Z" })
+}
+
+// mend restarts a context that sabotage has left with an interpreter which answers nothing but errors; then it returns no
+// outcome. Else it returns the outcome to go on from: a kernel may die of the first question, if it says so.
+func (a *arena) mend(t *testing.T, f foray, got outcome) outcome {
+	t.Helper()
+	if f.endings != sabotage {
+		return got
+	}
+	next := a.run(t, a.attacked, a.ask, wire.Execute{TimeoutMS: 10_000})
+	switch {
+	case next.state == "lost":
+		require.Equal(t, "preserved", got.state, "one loss is told once")
+		return next
+	case next.ending == "error":
+		t.Logf("restarted: %s: %s", next.errName, next.errValue)
+		a.restart(t, a.attacked)
+		return outcome{}
+	}
+	return got
 }

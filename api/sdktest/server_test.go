@@ -29,14 +29,14 @@ type server struct {
 	engine *docker.Engine // sees what the server has on the engine
 }
 
-// startServer starts the server's program on an address, with fresh state. At the end of the test it is interrupted, and
+// startServer starts the server's program on an address, with fresh state and more variables. At the end of the test it is interrupted, and
 // has to leave nothing but its workspace, which is removed then.
-func startServer(t *testing.T, address string) *server {
+func startServer(t *testing.T, address string, env ...string) *server {
 	t.Helper()
 	state := t.TempDir()
-	args := []string{"serve", "--listen", address, "--state-dir", state, "--languages", "python,r", "--remove-on-exit"}
-	cmd := exec.Command(program(t), args...) //nolint:noctx // ends by the signal below
-	cmd.Env = environment("CUBBY_", "E2B_")
+	cmd := exec.Command(program(t), "serve", "--listen", address, "--state-dir", state, "--remove-on-exit") //nolint:noctx // ends by the signal below
+	cmd.Env = append(environment("CUBBY_", "E2B_"), "CUBBY_DEFAULT_CONTEXTS=none")                          // the tests count what they have made
+	cmd.Env = append(cmd.Env, env...)
 	log, err := os.Create(filepath.Join(t.TempDir(), "server.log"))
 	require.NoError(t, err)
 	cmd.Stdout, cmd.Stderr = log, log

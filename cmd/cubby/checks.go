@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,8 +77,12 @@ func checkRuntime(info docker.Info, runtime string) check {
 }
 
 // checkLanguages looks for the images of the configured languages.
-func (a *app) checkLanguages(ctx context.Context, e engine) []check {
-	chosen, err := selected(a.config.Languages)
+func (a *app) checkLanguages(ctx context.Context, e engine, arch string) []check {
+	there, err := a.catalog(ctx, e, arch)
+	if err != nil {
+		return []check{{"images", statusFail, err.Error(), "make build, which embeds the supervisor"}}
+	}
+	chosen, err := there.choose(a.config.Languages)
 	if err != nil {
 		return []check{{"images", statusFail, err.Error(), "mend --languages"}}
 	}
@@ -88,25 +93,43 @@ func (a *app) checkLanguages(ctx context.Context, e engine) []check {
 	return imageChecks(chosen, listed)
 }
 
-// imageChecks tells of each language whether its image is current.
-func imageChecks(chosen []orchestrator.Language, listed []listedImage) []check {
-	var checks []check
+// imageChecks tells of each language whether its image is current. A server starts without those that are missing, but
+// for the default language's, and not without any.
+func imageChecks(chosen []choice, listed []listedImage) []check {
+	checks := make([]check, 0, len(chosen))
+	usable := false
 	for _, l := range chosen {
-		c := check{
-			"image", statusFail, l.Name + ": missing", "cubby images build " + l.Name,
-		}
-		for _, image := range listed {
-			switch {
-			case image.Language != l.Name || image.Packages:
-			case image.Status == imageCurrent:
-				c.Status, c.Text, c.Remedy = statusOK, fmt.Sprintf("%s: %s, %s", l.Name, image.Tag, units.HumanSize(float64(image.SizeBytes))), ""
-			case image.Status == imageOld && c.Status != statusOK:
-				c.Text = l.Name + ": of another version of cubby"
-			}
-		}
+		c := imageCheck(l, listed)
+		usable = usable || c.Status == statusOK
 		checks = append(checks, c)
 	}
+	for i, l := range chosen {
+		if checks[i].Status != statusOK && (l.Name == orchestrator.DefaultLanguage || !usable) {
+			checks[i].Status = statusFail
+		}
+	}
 	return checks
+}
+
+// imageCheck tells whether a language's image is current.
+func imageCheck(l choice, listed []listedImage) check {
+	name, text := cmp.Or(l.image, l.Name), l.Name
+	c := check{"image", statusWarn, text + ": missing", "cubby images build " + name}
+	if l.image == "" {
+		c.Remedy = "add it again: cubby images add " + name + " …"
+	} else if name != l.Name {
+		text += " (" + name + ")"
+	}
+	for _, image := range listed {
+		switch {
+		case image.Language != name || image.Packages:
+		case image.Status == imageCurrent:
+			c.Status, c.Text, c.Remedy = statusOK, fmt.Sprintf("%s: %s, %s", text, image.Tag, units.HumanSize(float64(image.SizeBytes))), ""
+		case image.Status == imageOld && c.Status != statusOK:
+			c.Text = text + ": of another version of cubby"
+		}
+	}
+	return c
 }
 
 // checkDisk tells how much room there is where a directory is, or will be.

@@ -21,7 +21,8 @@ func (a *app) cleanCommand() *cobra.Command {
 		Use:   "clean --yes",
 		Short: "Remove what the server of a state directory made, and images that nothing uses",
 		Long: `Remove all contexts of the server that has its state in --state-dir, with their containers and files, and the images
-that cubby made and no container uses. That server must not run. Other servers of this engine keep their contexts.
+that cubby made and no container uses, but for languages that were added (cubby images add). That server must not run.
+Other servers of this engine keep their contexts.
 
 With --all, remove every container, volume and image that cubby made on this engine, whichever server made it. State
 directories stay; their servers list their contexts as lost.`,
@@ -109,7 +110,7 @@ func forget(state *store.Store) error {
 func (a *app) cleanImages(ctx context.Context) (removed docker.Removed, err error) {
 	err = a.withEngine(ctx, func(e engine) error {
 		pruned := e.PruneStages(ctx, images.StageLabel, 0)
-		count, err := e.RemoveUnusedImages(ctx)
+		count, err := e.RemoveUnusedImages(ctx, images.LabelAdded)
 		removed.Images = count
 		return errors.Join(pruned, err)
 	})

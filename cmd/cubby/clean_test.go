@@ -45,14 +45,14 @@ func TestClean(t *testing.T) {
 		c := littered(t)
 		dir, instance := lived(t)
 		require.Equal(t, "removed 3 containers, 2 volumes, 1 images\n", c.ok("clean", "--yes", "--state-dir", dir))
-		require.Equal(t, []string{"instance " + instance, "stages cubby.stage", "unused images"}, c.engine.cleaned)
+		require.Equal(t, []string{"instance " + instance, "stages cubby.stage", "unused images but cubby.added"}, c.engine.cleaned)
 		require.Empty(t, records(t, dir))
 	})
 	t.Run("where no server has run, removes images only, and makes nothing", func(t *testing.T) {
 		c := littered(t)
 		dir := filepath.Join(t.TempDir(), "state")
 		require.Equal(t, "removed 0 containers, 0 volumes, 1 images\n", c.ok("clean", "--yes", "--state-dir", dir))
-		require.Equal(t, []string{"stages cubby.stage", "unused images"}, c.engine.cleaned)
+		require.Equal(t, []string{"stages cubby.stage", "unused images but cubby.added"}, c.engine.cleaned)
 		require.NoDirExists(t, dir)
 	})
 	t.Run("refuses while the server runs", func(t *testing.T) {

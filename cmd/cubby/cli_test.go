@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -43,6 +44,10 @@ type fakeEngine struct {
 	built   []docker.BuiltImage
 	removed docker.Removed
 	cleaned []string // what was removed
+
+	files     map[string][]byte // of every image, in /opt/cubby
+	inUse     map[string]bool   // tags that a container uses
+	buildings []string          // the tags of what was built
 
 	removeErr error // what removing an instance fails with
 
@@ -84,15 +89,35 @@ func (e *fakeEngine) PullImage(context.Context, string, io.Writer) error { retur
 
 func (e *fakeEngine) ImportImage(context.Context, io.Reader, string, []string) error { return nil }
 
-func (e *fakeEngine) BuildImage(context.Context, docker.BuildSpec, io.Writer) error { return nil }
+func (e *fakeEngine) BuildImage(_ context.Context, spec docker.BuildSpec, _ io.Writer) error {
+	e.buildings = append(e.buildings, spec.Tag)
+	e.built = append(e.built, docker.BuiltImage{Image: orchestrator.Image{ID: "sha256:" + spec.Tag, Tag: spec.Tag}, Labels: spec.Labels})
+	return nil
+}
+
+func (e *fakeEngine) ImageFiles(_ context.Context, _, dir string) (map[string][]byte, error) {
+	if dir == "/opt/cubby" {
+		return e.files, nil
+	}
+	return nil, nil
+}
+
+func (e *fakeEngine) RemoveImage(_ context.Context, ref string) error {
+	if e.inUse[ref] {
+		return orchestrator.ErrConflict
+	}
+	e.cleaned = append(e.cleaned, "image "+ref)
+	e.built = slices.DeleteFunc(e.built, func(image docker.BuiltImage) bool { return image.Tag == ref })
+	return nil
+}
 
 func (e *fakeEngine) PruneStages(_ context.Context, label string, _ time.Duration) error {
 	e.cleaned = append(e.cleaned, "stages "+label)
 	return nil
 }
 
-func (e *fakeEngine) RemoveUnusedImages(context.Context) (int, error) {
-	e.cleaned = append(e.cleaned, "unused images")
+func (e *fakeEngine) RemoveUnusedImages(_ context.Context, keep string) (int, error) {
+	e.cleaned = append(e.cleaned, "unused images but "+keep)
 	return e.removed.Images, nil
 }
 
@@ -149,7 +174,9 @@ type cli struct {
 func newCLI(t *testing.T) *cli {
 	t.Helper()
 	home := t.TempDir()
-	return &cli{t: t, engine: newFakeEngine(t), variables: map[string]string{"HOME": home}}
+	return &cli{t: t, engine: newFakeEngine(t), variables: map[string]string{
+		"HOME": home, "CUBBY_DEFAULT_CONTEXTS": "none", // the tests count what they have made
+	}}
 }
 
 // in returns the cli for a subtest. Variables and engine are shared.
@@ -177,6 +204,7 @@ func (c *cli) process() (process, *buffer, *buffer) {
 		}
 		return instanceEngine{c.engine, instance}, nil
 	}
+	p.supervisor = func(string) (string, error) { return "ours", nil }
 	p.tag = func(language, _ string) (string, error) { return "cubby-" + language + ":current", nil }
 	return p, &stdout, &stderr
 }
@@ -252,7 +280,9 @@ func TestUsage(t *testing.T) {
 			{"run"},
 			{"images"},
 			{"images", "build"},
+			{"images", "add"},
 			{"images", "ls"},
+			{"images", "rm"},
 			{"doctor"},
 			{"clean"},
 			{"version"},

@@ -39,8 +39,11 @@ type Config struct {
 	APIKey string
 	// AllowedHosts are the names beyond loopback's under which clients may address the server.
 	AllowedHosts []string
-	// Languages are those that contexts can have.
+	// Languages are those that contexts can have, each as LANGUAGE or LANGUAGE=IMAGE; none: all that cubby brings along.
 	Languages []string
+	// DefaultContexts are the languages whose default contexts are there from the start; none: those of no language.
+	// Languages that the server does not have are passed over.
+	DefaultContexts []string
 	// MaxContexts is how many contexts the server keeps.
 	MaxContexts int
 	// IdleTimeout is how long a context stays unused before it is removed; 0: for ever.
@@ -93,7 +96,9 @@ func (c *Config) flags(env func(string) string) *pflag.FlagSet {
 	f.StringVar(&c.KeysFile, "keys-file", "", "file with the SHA-256 digest of a key a line, in hexadecimal")
 	f.StringVar(&c.APIKey, "api-key", "", "key that the server takes and the client sends")
 	f.StringSliceVar(&c.AllowedHosts, "allowed-hosts", nil, "names beyond loopback's under which clients may address the server")
-	f.StringSliceVar(&c.Languages, "languages", []string{orchestrator.DefaultLanguage}, "languages that contexts can have")
+	f.StringSliceVar(&c.Languages, "languages", nil, "languages that contexts can have, as LANGUAGE or LANGUAGE=IMAGE (default: all of cubby's own)")
+	f.StringSliceVar(&c.DefaultContexts, "default-contexts", []string{"python", "javascript"},
+		"languages whose default contexts are there from the start, or none")
 	f.IntVar(&c.MaxContexts, "max-contexts", orchestrator.DefaultMaxContexts, "how many contexts the server keeps")
 	f.DurationVar(&c.IdleTimeout, "idle-timeout", 0, "remove a context that was not used for so long (default: never)")
 	f.DurationVar(&c.MaxTimeout, "max-timeout", orchestrator.DefaultMaxTimeout, "longest deadline that an execution can ask for")
@@ -125,7 +130,6 @@ func (c *Config) Validate() error {
 	server, err := url.Parse(c.URL)
 	check(err == nil && (server.Scheme == "http" || server.Scheme == "https") && server.Host != "",
 		"url: %q is no http:// or https:// address", c.URL)
-	check(len(c.Languages) > 0, "languages: at least one is needed")
 	check(c.MaxContexts > 0, "max-contexts: %d is not above 0", c.MaxContexts)
 	check(c.IdleTimeout >= 0, "idle-timeout: %s is below 0", c.IdleTimeout)
 	check(c.MaxTimeout > 0, "max-timeout: %s is not above 0", c.MaxTimeout)

@@ -81,7 +81,7 @@ func (a *app) examine(ctx context.Context) []check {
 	if isHere(info) {
 		checks = append(checks, checkDisk("engine disk", info.RootDir))
 	}
-	return append(checks, a.checkLanguages(ctx, e)...)
+	return append(checks, a.checkLanguages(ctx, e, info.Architecture)...)
 }
 
 // printChecks prints a line a check, and its remedy on the next.

@@ -25,7 +25,9 @@ type engine interface {
 	BuildImage(ctx context.Context, spec docker.BuildSpec, progress io.Writer) error
 	PruneStages(ctx context.Context, label string, age time.Duration) error
 	RemoveInstance(ctx context.Context) (docker.Removed, error)
-	RemoveUnusedImages(ctx context.Context) (int, error)
+	RemoveImage(ctx context.Context, ref string) error
+	ImageFiles(ctx context.Context, ref, dir string) (map[string][]byte, error)
+	RemoveUnusedImages(ctx context.Context, keep string) (int, error)
 	RemoveAll(ctx context.Context) (docker.Removed, error)
 	Close() error
 }
@@ -94,6 +96,6 @@ func (b buildEngine) BuildImage(ctx context.Context, build images.ImageBuild, pr
 		args[name] = &value
 	}
 	return b.engine.BuildImage(ctx, docker.BuildSpec{
-		Tag: build.Tag, Context: build.Context, Dockerfile: build.Dockerfile, Args: args,
+		Tag: build.Tag, Context: build.Context, Dockerfile: build.Dockerfile, Args: args, Labels: build.Labels,
 	}, progress)
 }

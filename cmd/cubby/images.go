@@ -11,45 +11,56 @@ import (
 	"github.com/spf13/cobra"
 
 	"cubby/images"
+	"cubby/orchestrator"
 	"cubby/orchestrator/docker"
 )
 
 func (a *app) imagesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "images",
-		Short: "Build and list the images of the languages",
+		Short: "Build, add, list and remove the images of the languages",
 		Example: `  cubby images build
   cubby images build python
+  cubby images add ruby --dockerfile ./ruby
   cubby images ls`,
 	}
-	return group(cmd, a.imagesBuild(), a.imagesList())
+	return group(cmd, a.imagesBuild(), a.imagesAdd(), a.imagesList(), a.imagesRemove())
 }
 
 func (a *app) imagesBuild() *cobra.Command {
-	var base string
-	var force bool
+	var o images.BuildOptions
 	cmd := &cobra.Command{
 		Use:   "build [IMAGE…]",
 		Short: "Build the images that the engine does not have yet",
 		Long: `Build the images that the engine does not have yet, of the named languages or of all, for the engine's architecture.
-Proxies (HTTP_PROXY, HTTPS_PROXY, NO_PROXY) and this machine's certificates are used for the time of the build; nothing
-of them stays in an image.`,
+Each is started once: one whose kernel does not boot is removed again. Proxies (HTTP_PROXY, HTTPS_PROXY, NO_PROXY) and
+this machine's certificates are used for the time of the build; nothing of them stays in an image.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withEngine(cmd.Context(), func(e engine) error {
-				ca, err := images.HostCA()
+				info, err := e.Info(cmd.Context())
 				if err != nil {
 					return err
 				}
-				return images.Build(cmd.Context(), buildEngine{e}, images.BuildOptions{
-					Images: args, Base: base, CA: ca, Proxies: a.proxies(), Force: force, Progress: a.stderr,
-				})
+				o.Images = args
+				if err := a.complete(&o, e, info); err != nil {
+					return err
+				}
+				return images.Build(cmd.Context(), buildEngine{e}, o)
 			})
 		},
 	}
-	cmd.Flags().StringVar(&base, "base", "", "Debian trixie image to build on (default: debian:trixie-slim, or one made here)")
-	cmd.Flags().BoolVar(&force, "force", false, "build what is there already, too")
+	cmd.Flags().StringVar(&o.Base, "base", "", "Debian trixie image to build on (default: debian:trixie-slim, or one made here)")
+	cmd.Flags().BoolVar(&o.Force, "force", false, "build what is there already, too")
 	return cmd
+}
+
+// complete fills in what a build takes from this machine and from the engine.
+func (a *app) complete(o *images.BuildOptions, e engine, info docker.Info) (err error) {
+	o.Proxies, o.Progress = a.proxies(), a.stderr
+	o.Try = func(ctx context.Context, tag string) (string, error) { return a.try(ctx, e, info, tag) }
+	o.CA, err = images.HostCA()
+	return err
 }
 
 // withEngine calls f with the engine.
@@ -98,9 +109,10 @@ func (a *app) imagesList() *cobra.Command {
 
 // listedImage is one line of images ls. A language without any image is one that is missing.
 type listedImage struct {
-	Language  string    `json:"language"`
+	Language  string    `json:"language"` // the image's name: the language, or one of several images of it
 	Tag       string    `json:"tag"`
 	Packages  bool      `json:"packages,omitempty"` // only the packages, on which the language's image is built
+	Added     bool      `json:"added,omitempty"`    // of a language that was added
 	Status    string    `json:"status"`             // current, old or missing
 	ID        string    `json:"id,omitempty"`
 	SizeBytes int64     `json:"size_bytes,omitempty"`
@@ -124,30 +136,45 @@ func (a *app) listImages(ctx context.Context, e engine) ([]listedImage, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := languages()
+	there, err := a.catalog(ctx, e, info.Architecture)
+	if err != nil {
+		return nil, err
+	}
+	folders, err := images.Folders()
 	if err != nil {
 		return nil, err
 	}
 	var wanted []currentTags
-	for _, l := range all {
-		tag, err := a.tag(l.Name, info.Architecture)
+	for _, folder := range folders {
+		tag, err := a.tag(folder, info.Architecture)
 		if err != nil {
 			return nil, err
 		}
-		packages, err := images.PackagesTag(l.Name)
+		packages, err := images.PackagesTag(folder)
 		if err != nil {
 			return nil, err
 		}
-		wanted = append(wanted, currentTags{l.Name, tag, packages})
+		usual := slices.ContainsFunc(there.own, func(l orchestrator.Language) bool { return l.Name == folder })
+		wanted = append(wanted, currentTags{image: folder, tag: tag, packages: packages, usual: usual})
 	}
-	return sortImages(wanted, built), nil
+	for _, l := range there.others() {
+		if image := there.current(l.Name); image != nil {
+			wanted = append(wanted, currentTags{image: l.Name, tag: image.Tag, packages: image.packages})
+		}
+	}
+	list := sortImages(wanted, built)
+	for i := range list {
+		list[i].Added = slices.ContainsFunc(there.added, func(image addedImage) bool { return image.language.Name == list[i].Language })
+	}
+	return list, nil
 }
 
-// currentTags are the tags of a language's images as long as they are current.
+// currentTags are the tags of an image and its packages as long as they are current.
 type currentTags struct {
-	language string
-	image    string
+	image    string // its name
+	tag      string
 	packages string // how the tag begins
+	usual    bool   // a language is missing without it
 }
 
 // sortImages says of every image that was built whether it is current, and which are missing. Packages are never
@@ -156,25 +183,25 @@ func sortImages(wanted []currentTags, built []docker.BuiltImage) []listedImage {
 	var list []listedImage
 	for _, image := range built {
 		name, _, _ := strings.Cut(image.Tag, ":")
-		language, ok := strings.CutPrefix(name, "cubby-")
-		if !ok || language == "base" {
+		name, ok := strings.CutPrefix(name, "cubby-")
+		if !ok || name == "base" {
 			continue
 		}
-		language, packages := strings.CutSuffix(language, "-packages")
+		name, packages := strings.CutSuffix(name, "-packages")
 		status := imageOld
 		if slices.ContainsFunc(wanted, func(w currentTags) bool {
-			return image.Tag == w.image || packages && strings.HasPrefix(image.Tag, w.packages)
+			return image.Tag == w.tag || packages && strings.HasPrefix(image.Tag, w.packages)
 		}) {
 			status = imageCurrent
 		}
 		list = append(list, listedImage{
-			Language: language, Tag: image.Tag, Packages: packages, Status: status,
+			Language: name, Tag: image.Tag, Packages: packages, Status: status,
 			ID: image.ID, SizeBytes: image.SizeBytes, CreatedAt: image.CreatedAt.UTC(),
 		})
 	}
 	for _, w := range wanted {
-		if !slices.ContainsFunc(list, func(l listedImage) bool { return l.Tag == w.image }) {
-			list = append(list, listedImage{Language: w.language, Tag: w.image, Status: imageMissing})
+		if w.usual && !slices.ContainsFunc(list, func(l listedImage) bool { return l.Tag == w.tag }) {
+			list = append(list, listedImage{Language: w.image, Tag: w.tag, Status: imageMissing})
 		}
 	}
 	slices.SortFunc(list, func(a, b listedImage) int {
@@ -187,11 +214,14 @@ func sortImages(wanted []currentTags, built []docker.BuiltImage) []listedImage {
 func imageRows(list []listedImage, now time.Time) [][]string {
 	rows := [][]string{{"LANGUAGE", "TAG", "STATUS", "SIZE", "AGE"}}
 	for _, image := range list {
-		size, age := "-", "-"
-		if image.Status != imageMissing {
+		size, age, status := "-", "-", image.Status
+		if status != imageMissing {
 			size, age = units.HumanSize(float64(image.SizeBytes)), units.HumanDuration(now.Sub(image.CreatedAt))
 		}
-		rows = append(rows, []string{image.Language, image.Tag, image.Status, size, age})
+		if image.Added {
+			status += ", added"
+		}
+		rows = append(rows, []string{image.Language, image.Tag, status, size, age})
 	}
 	return rows
 }

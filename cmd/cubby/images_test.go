@@ -23,7 +23,8 @@ func builtImage(tag string, age time.Duration) docker.BuiltImage {
 
 func TestImageTable(t *testing.T) {
 	wanted := []currentTags{
-		{"python", "cubby-python:new", "cubby-python-packages:new-"}, {"bash", "cubby-bash:new", "cubby-bash-packages:new-"},
+		{"python", "cubby-python:new", "cubby-python-packages:new-", true}, {"bash", "cubby-bash:new", "cubby-bash-packages:new-", true},
+		{"python-slim", "cubby-python-slim:new", "cubby-python-slim-packages:new-", false},
 	}
 	listed := sortImages(wanted, []docker.BuiltImage{
 		builtImage("cubby-python:new", time.Hour), builtImage("cubby-python:gone", 30*24*time.Hour),
@@ -54,15 +55,16 @@ func TestProxies(t *testing.T) {
 }
 
 func TestCheckImages(t *testing.T) {
-	chosen := []orchestrator.Language{{Name: "bash"}, {Name: "python"}}
+	bash, python := orchestrator.Language{Name: "bash"}, orchestrator.Language{Name: "python"}
+	chosen := []choice{{bash, "bash"}, {python, "python-slim"}}
 	for name, tt := range map[string]struct {
 		missing []string
 		wantErr bool
 	}{
 		"all there":              {},
 		"another one is missing": {missing: []string{"bash"}},
-		"python is missing":      {missing: []string{"python"}, wantErr: true},
-		"all are missing":        {missing: []string{"bash", "python"}, wantErr: true},
+		"python is missing":      {missing: []string{"python-slim"}, wantErr: true},
+		"all are missing":        {missing: []string{"bash", "python-slim"}, wantErr: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCLI(t)
@@ -71,7 +73,8 @@ func TestCheckImages(t *testing.T) {
 			}
 			p, _, stderr := c.process()
 			a := &app{process: p}
-			err := checkImages(t.Context(), a.languageImages(instanceEngine{c.engine, "test"}, "amd64"), chosen, a.logger())
+			finder := a.languageImages(instanceEngine{c.engine, "test"}, "amd64", chosen)
+			err := checkImages(t.Context(), finder, languagesOf(chosen), a.logger())
 			if tt.wantErr {
 				require.ErrorIs(t, err, orchestrator.ErrImageMissing)
 				return
@@ -88,7 +91,8 @@ func TestLanguageImagesKeepToWhatTheyFound(t *testing.T) {
 	engine := &movingImages{tags: map[string]string{"cubby-python:current": "sha256:one"}, there: []string{"sha256:one", "sha256:two"}}
 	c := newCLI(t)
 	p, _, _ := c.process()
-	l := (&app{process: p}).languageImages(engine, "amd64")
+	chosen := []choice{{orchestrator.Language{Name: "python"}, "python"}}
+	l := (&app{process: p}).languageImages(engine, "amd64", chosen)
 	find := func() string {
 		t.Helper()
 		image, err := l.Image(t.Context(), "python")
@@ -105,6 +109,14 @@ func TestLanguageImagesKeepToWhatTheyFound(t *testing.T) {
 	_, err := l.Image(t.Context(), "python")
 	require.ErrorIs(t, err, orchestrator.ErrImageMissing)
 	require.ErrorContains(t, err, "cubby images build python")
+}
+
+func TestContextsOfALanguageThatIsNotServedAnyMoreHaveItsImage(t *testing.T) {
+	c := newCLI(t)
+	p, _, _ := c.process()
+	image, err := (&app{process: p}).languageImages(instanceEngine{c.engine, "test"}, "amd64", nil).Image(t.Context(), "python")
+	require.NoError(t, err)
+	require.Equal(t, "cubby-python:current", image.Tag)
 }
 
 // movingImages is an engine whose images come, go and change their tags.

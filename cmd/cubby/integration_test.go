@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"cubby/images"
 	"cubby/orchestrator/docker"
 )
 
@@ -123,4 +124,44 @@ func TestIntegrationDoctor(t *testing.T) {
 	c := onDocker(t)
 	stdout := c.ok("doctor")
 	require.Contains(t, stdout, "ok    image        python")
+}
+
+func TestIntegrationAdd(t *testing.T) {
+	c := onDocker(t)
+	e := engineForTools(t, c)
+	info, err := e.Info(t.Context())
+	require.NoError(t, err)
+	python, err := images.Tag("python", info.Architecture)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"Dockerfile":    "FROM " + python + "\n",
+		"language.json": `{"name":"added-test","adapter":"native","argv":["/usr/bin/python3","-I","/opt/cubby/driver.py"]}`,
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
+	}
+	require.Contains(t, c.ok("images", "add", "added-test", "--dockerfile", dir), "added added-test 3.")
+	t.Cleanup(func() { _, _, _ = c.run("images", "rm", "added-test") })
+	require.Contains(t, c.ok("images", "ls"), "current, added")
+	require.Equal(t, "42\n", c.ok("run", "-l", "added-test", "-c", "6 * 7"))
+	s := c.serve("--languages=python,added-test", "--remove-on-exit")
+	c.variables["CUBBY_URL"] = s.url
+	id := strings.TrimSpace(c.ok("ctx", "create", "--language=added-test"))
+	code, _, stderr := c.run("images", "rm", "added-test")
+	require.Equal(t, exitFault, code)
+	require.Contains(t, stderr, "remove the contexts in added-test first")
+	require.Equal(t, "42\n", c.ok("ctx", "exec", id, "-c", "6 * 7"))
+	require.Equal(t, exitOK, s.stop(), s.log.String())
+	c.ok("images", "rm", "added-test")
+	require.NotContains(t, c.ok("images", "ls"), "added-test")
+}
+
+// engineForTools returns the engine as the commands without a state directory see it.
+func engineForTools(t *testing.T, c *cli) engine {
+	t.Helper()
+	p, _, _ := c.process()
+	e, err := (&app{process: p}).connectDocker(t.Context(), toolInstance, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	return e
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,47 +11,16 @@ import (
 
 	"cubby/images"
 	"cubby/orchestrator"
+	"cubby/orchestrator/docker"
 )
-
-// languages returns all languages of this program.
-func languages() ([]orchestrator.Language, error) {
-	known, err := images.Languages()
-	if err != nil {
-		return nil, err
-	}
-	all := make([]orchestrator.Language, 0, len(known))
-	for _, l := range known {
-		all = append(all, orchestrator.Language(l))
-	}
-	return all, nil
-}
-
-// selected returns the named languages, each once.
-func selected(names []string) ([]orchestrator.Language, error) {
-	all, err := languages()
-	if err != nil {
-		return nil, err
-	}
-	var chosen []orchestrator.Language
-	for _, name := range names {
-		normal, err := orchestrator.LookupLanguage(all, name)
-		if err != nil {
-			return nil, err
-		}
-		is := func(l orchestrator.Language) bool { return l.Name == normal }
-		if !slices.ContainsFunc(chosen, is) {
-			chosen = append(chosen, all[slices.IndexFunc(all, is)])
-		}
-	}
-	return chosen, nil
-}
 
 // languageImages finds the images of languages on an engine, and keeps to what it has found: a tag that is moved to
 // another image changes nothing for as long as the first one is there. It is an orchestrator.Images.
 type languageImages struct {
 	engine engine
-	arch   string // the engine's
-	tag    func(language, arch string) (string, error)
+	chosen []choice
+	tag    func(image string) (string, error)         // of an image of ours
+	look   func(ctx context.Context) (catalog, error) // for what was added
 
 	mu    sync.Mutex
 	found map[string]orchestrator.Image // by language
@@ -58,8 +28,12 @@ type languageImages struct {
 
 var _ orchestrator.Images = (*languageImages)(nil)
 
-func (a *app) languageImages(e engine, arch string) *languageImages {
-	return &languageImages{engine: e, arch: arch, tag: a.tag, found: map[string]orchestrator.Image{}}
+func (a *app) languageImages(e engine, arch string, chosen []choice) *languageImages {
+	return &languageImages{
+		engine: e, chosen: chosen, found: map[string]orchestrator.Image{},
+		tag:  func(image string) (string, error) { return a.tag(image, arch) },
+		look: func(ctx context.Context) (catalog, error) { return a.catalog(ctx, e, arch) },
+	}
 }
 
 // Image implements orchestrator.Images. The error for a missing image names the command that builds it.
@@ -73,21 +47,60 @@ func (l *languageImages) Image(ctx context.Context, language string) (orchestrat
 			return image, err
 		}
 	}
-	tag, err := l.tag(language, l.arch)
-	if err != nil {
-		return orchestrator.Image{}, err
-	}
-	image, err = l.engine.ImageID(ctx, tag)
-	if errors.Is(err, orchestrator.ErrImageMissing) {
-		return image, fmt.Errorf("%w: the engine does not have %s; build it with: cubby images build %s",
-			orchestrator.ErrImageMissing, tag, language)
-	}
+	image, err := l.find(ctx, l.choice(language))
 	if err == nil {
 		l.mu.Lock()
 		l.found[language] = image
 		l.mu.Unlock()
 	}
 	return image, err
+}
+
+// choice returns a language that was chosen, or one of which there are contexts from when it was.
+func (l *languageImages) choice(language string) choice {
+	if at := slices.IndexFunc(l.chosen, func(c choice) bool { return c.Name == language }); at >= 0 {
+		return l.chosen[at]
+	}
+	former := choice{Language: orchestrator.Language{Name: language}}
+	if _, err := images.Lookup(language); err == nil {
+		former.image = language
+	}
+	return former
+}
+
+// find looks for the image of a language on the engine.
+func (l *languageImages) find(ctx context.Context, c choice) (orchestrator.Image, error) {
+	if c.image == "" {
+		there, err := l.look(ctx)
+		if err != nil {
+			return orchestrator.Image{}, err
+		}
+		if image := there.current(c.Name); image != nil {
+			return image.Image, nil
+		}
+		return orchestrator.Image{}, fmt.Errorf("%w: %s; add it again: cubby images add %s …",
+			orchestrator.ErrImageMissing, there.lack(c.Name), c.Name)
+	}
+	tag, err := l.tag(c.image)
+	if err != nil {
+		return orchestrator.Image{}, err
+	}
+	image, err := l.engine.ImageID(ctx, tag)
+	if errors.Is(err, orchestrator.ErrImageMissing) {
+		return image, fmt.Errorf("%w: the engine does not have %s; build it with: cubby images build %s",
+			orchestrator.ErrImageMissing, tag, c.image)
+	}
+	return image, err
+}
+
+// lack says why an added language has no image to start from.
+func (c catalog) lack(language string) string {
+	for _, image := range c.added {
+		if image.language.Name == language {
+			return image.Tag + " holds the supervisor of another version of cubby"
+		}
+	}
+	return "the engine has no image of " + language + " any more"
 }
 
 // checkImages refuses to start without the default language's image, or without any. A further one that is missing is
@@ -101,9 +114,19 @@ func checkImages(ctx context.Context, finder orchestrator.Images, chosen []orche
 		}
 		missing++
 		if !errors.Is(err, orchestrator.ErrImageMissing) || l.Name == orchestrator.DefaultLanguage || missing == len(chosen) {
-			return err
+			return fmt.Errorf("image of %s: %w", l.Name, err)
 		}
-		log.Warn("image missing", "language", l.Name, "build", "cubby images build "+l.Name)
+		log.Warn("a language cannot be used", "language", l.Name, "error", err)
 	}
 	return nil
+}
+
+// try boots an image once, as a context has it, and returns the version of its interpreter.
+func (a *app) try(ctx context.Context, e engine, info docker.Info, tag string) (string, error) {
+	image, err := e.ImageID(ctx, tag)
+	if err != nil {
+		return "", err
+	}
+	version, err := orchestrator.TryImage(ctx, e, image, orchestrator.DefaultLimits(), uidsOf(info))
+	return cmp.Or(version, "(of no version)"), err
 }

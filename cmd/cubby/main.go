@@ -45,6 +45,8 @@ type process struct {
 	connect func(ctx context.Context, instance string, log *slog.Logger) (engine, error)
 	// tag names a language's current image; nil: that of the embedded files.
 	tag func(language, arch string) (string, error)
+	// supervisor returns the digest of the supervisor for an architecture; nil: of the embedded one.
+	supervisor func(arch string) (string, error)
 	// statePatience is how long a server waits for its state directory, and shutdownGrace how long those wait for it to end
 	// whose executions run; 0: the constants of these names.
 	statePatience, shutdownGrace time.Duration
@@ -79,6 +81,9 @@ func run(ctx context.Context, p process, args []string) int {
 	}
 	if a.tag == nil {
 		a.tag = images.Tag
+	}
+	if a.supervisor == nil {
+		a.supervisor = images.SupervisorDigest
 	}
 	a.statePatience, a.shutdownGrace = cmp.Or(a.statePatience, statePatience), cmp.Or(a.shutdownGrace, shutdownGrace)
 	root := a.root() //nolint:contextcheck // commands take theirs from cobra

@@ -39,7 +39,7 @@ Exit codes: 0; 1 where the code failed; 125 where cubby or the container engine 
 		},
 	}
 	o.flags(cmd)
-	cmd.Flags().StringVarP(&o.language, "language", "l", orchestrator.DefaultLanguage, "language of the code")
+	cmd.Flags().StringVarP(&o.language, "language", "l", orchestrator.DefaultLanguage, "language of the code, or LANGUAGE=IMAGE")
 	cmd.Flags().StringVar(&o.cwd, "cwd", orchestrator.DefaultCwd, "working directory in the container")
 	a.take(cmd, engineSettings...)
 	a.take(cmd, containerSettings...)
@@ -49,10 +49,6 @@ Exit codes: 0; 1 where the code failed; 125 where cubby or the container engine 
 
 // runOnce runs the code and ends as it did.
 func (a *app) runOnce(ctx context.Context, code string, env map[string]string, o runOptions) error {
-	chosen, err := selected([]string{o.language})
-	if err != nil {
-		return err
-	}
 	engine, err := a.connect(ctx, toolInstance, a.logger())
 	if err != nil {
 		return err
@@ -62,7 +58,15 @@ func (a *app) runOnce(ctx context.Context, code string, env map[string]string, o
 	if err != nil {
 		return err
 	}
-	image, err := a.languageImages(engine, info.Architecture).Image(ctx, chosen[0].Name)
+	there, err := a.catalog(ctx, engine, info.Architecture)
+	if err != nil {
+		return err
+	}
+	chosen, err := there.choose([]string{o.language})
+	if err != nil {
+		return err
+	}
+	image, err := a.languageImages(engine, info.Architecture, chosen).Image(ctx, chosen[0].Name)
 	if err != nil {
 		return err
 	}

@@ -37,11 +37,12 @@ Without keys the server listens on loopback only. A key comes from CUBBY_API_KEY
   key=$(openssl rand -hex 32); printf %s "$key" | sha256sum >> keys; chmod 600 keys`,
 		Example: `  cubby serve
   cubby serve --idle-timeout 30m --memory 512MiB
+  cubby serve --languages python=python-slim,bash
   cubby serve --listen 0.0.0.0:49999 --keys-file keys --allowed-hosts cubby.example.org`,
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context()) },
 	}
-	a.take(cmd, "listen", "state-dir", "keys-file", "allowed-hosts", "languages", "max-contexts", "idle-timeout",
+	a.take(cmd, "listen", "state-dir", "keys-file", "allowed-hosts", "languages", "default-contexts", "max-contexts", "idle-timeout",
 		"max-timeout", "max-output-bytes", "workspace-bytes", "remove-on-exit", "hello", "log-level")
 	a.take(cmd, engineSettings...)
 	a.take(cmd, containerSettings...)
@@ -91,21 +92,31 @@ func (a *app) serve(ctx context.Context) (err error) {
 
 // manager returns a manager of the configured languages, once it has seen that their images are there.
 func (a *app) manager(ctx context.Context, e engine, state *store.Store, log *slog.Logger) (*orchestrator.Manager, error) {
-	chosen, err := selected(a.config.Languages)
-	if err != nil {
-		return nil, fmt.Errorf("languages: %w", err)
-	}
 	info, err := e.Info(ctx)
 	if err != nil {
 		return nil, err
 	}
-	finder := a.languageImages(e, info.Architecture)
-	if err := checkImages(ctx, finder, chosen, log); err != nil {
+	there, err := a.catalog(ctx, e, info.Architecture)
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := there.choose(a.config.Languages)
+	if err != nil {
+		return nil, fmt.Errorf("languages: %w", err)
+	}
+	languages := languagesOf(chosen)
+	defaults, err := there.defaultContexts(a.config.DefaultContexts, languages)
+	if err != nil {
+		return nil, fmt.Errorf("default-contexts: %w", err)
+	}
+	finder := a.languageImages(e, info.Architecture, chosen)
+	if err := checkImages(ctx, finder, languages, log); err != nil {
 		return nil, err
 	}
 	return orchestrator.New(orchestrator.Config{
-		Engine: e, Workspaces: e, Images: finder, Store: state, Languages: chosen,
-		Limits: a.config.Limits(), Network: orchestrator.Network(a.config.Network), UIDs: uidsOf(info),
+		Engine: e, Workspaces: e, Images: finder, Store: state, Languages: languages,
+		DefaultContexts: defaults,
+		Limits:          a.config.Limits(), Network: orchestrator.Network(a.config.Network), UIDs: uidsOf(info),
 		MaxContexts: a.config.MaxContexts, IdleTimeout: a.config.IdleTimeout, MaxTimeout: a.config.MaxTimeout,
 		MaxOutput: int64(a.config.MaxOutput), WorkspaceBytes: int64(a.config.Workspace), Logger: log,
 	})

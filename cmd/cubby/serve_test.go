@@ -65,6 +65,15 @@ func TestServe(t *testing.T) {
 		require.Equal(t, "41\n", c.ok("ctx", "exec", id, "-c", "get x"))
 		require.Equal(t, exitOK, second.stop(), second.log.String())
 	})
+	t.Run("default contexts are there from the start", func(t *testing.T) {
+		c := newCLI(t)
+		s := c.serve("--default-contexts=python")
+		c.variables["CUBBY_URL"] = s.url
+		id := strings.TrimSpace(c.ok("ctx", "ls", "-q"))
+		require.Len(t, id, 26)
+		require.Empty(t, c.ok("ctx", "exec", id, "-c", "set x 41"))
+		require.Equal(t, exitOK, s.stop(), s.log.String())
+	})
 	t.Run("executions are followed over the server's end and the next one's start", func(t *testing.T) {
 		c := newCLI(t)
 		first := c.serve()
@@ -202,6 +211,11 @@ func TestServeRefuses(t *testing.T) {
 		code, _, stderr := newCLI(t).run("serve", "--listen=127.0.0.1:0", "--languages=python,cobol")
 		require.Equal(t, exitFault, code)
 		require.Contains(t, stderr, `"cobol"`)
+	})
+	t.Run("default contexts of an unknown language", func(t *testing.T) {
+		code, _, stderr := newCLI(t).run("serve", "--listen=127.0.0.1:0", "--default-contexts=cobol")
+		require.Equal(t, exitFault, code)
+		require.Contains(t, stderr, "default-contexts")
 	})
 }
 

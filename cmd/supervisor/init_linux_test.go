@@ -203,5 +203,11 @@ func TestUsage(t *testing.T) {
 	require.ErrorIs(t, run(nil), errUsage)
 	require.ErrorIs(t, run([]string{"dance"}), errUsage)
 	require.ErrorContains(t, run([]string{"init"}), "uid is 0")
-	require.ErrorContains(t, run([]string{"init", "--uid", "1", "--language", "/nowhere"}), "/nowhere")
+}
+
+func TestALanguageThatCannotBeReadIsToldOf(t *testing.T) {
+	program, init := container(t, "--language", "/nonexistent/language.json")
+	conn, _ := attach(t, program, init)
+	require.Contains(t, conn.Hello().Exited, "read the image's language: open /nonexistent/language.json")
+	require.NoError(t, init.Process.Signal(unix.Signal(0)), "it goes on, so that somebody can be told")
 }

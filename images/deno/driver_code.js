@@ -3,10 +3,13 @@
 
 import { stripTypeScriptTypes } from "node:module";
 
+import { test } from "./driver_safe.js";
+
+const modules = /\b(?:import|export)\b/;
 let lex; // es-module-lexer's parse, once it is loaded
 
 /** Report whether code may have something in it that takes the lexer. */
-export const usesModules = (code) => /\b(?:import|export)\b/.test(code);
+export const usesModules = (code) => test(modules, code);
 
 /** Load the lexer, before code that uses modules is rewritten. */
 export async function loadLexer() {

@@ -8,7 +8,8 @@ import { loadLexer, rewrite, usesModules } from "./driver_code.js";
 import { settle, terminated } from "./driver_interrupts.js";
 import { begin, enter, here, print } from "./driver_output.js";
 import { bundleOf, errorOf, jsonOf, PREFIX } from "./driver_results.js";
-import { defineProperty, deleteProperty, encode, randomUUID, replaceAll, resolved, setPrototypeOf, stringify, then } from "./driver_safe.js";
+import { defineProperty, deleteProperty, encode, keys, randomUUID, replaceAll, resolved, setPrototypeOf,
+  stringify, then } from "./driver_safe.js";
 import { hintFor, replaceVariables, setVariables } from "./driver_scope.js";
 
 const INTERRUPTED = {
@@ -19,16 +20,20 @@ const CELL = "cell"; // the group of what the inspector holds for us
 export class Runner {
   #inspector;
   #count = 0;
+  #rejections = 0;
   #running = null; // the execution of which done has not been sent
   #taken; // the value that the inspector has handed over last
   #take; // the inspector's name of the function that takes it
 
-  /** Make a runner; ready is called when it can run something. */
-  constructor(inspector, ready) {
+  constructor(inspector) {
     this.#inspector = inspector;
+  }
+
+  /** Prepare to run code; ready is called when that is possible. */
+  prepare(ready) {
     const name = secret();
     define(name, (value) => { this.#taken = value; });
-    inspector.ask("Runtime.evaluate", { __proto__: null, expression: name }, ({ result }) => {
+    this.#inspector.ask("Runtime.evaluate", { __proto__: null, expression: name }, ({ result }) => {
       deleteProperty(globalThis, name);
       this.#take = result.objectId;
       ready();
@@ -72,8 +77,16 @@ export class Runner {
   /** Tell of a promise that nobody had handled when it was rejected, unless it turns out to be an execution's value. */
   rejected(promise, tell) {
     const execution = here();
-    // After two answers the value of code that had ended by now has been handed over.
-    this.#wait(() => this.#wait(() => execution.value === promise || tell()));
+    const id = ++this.#rejections;
+    execution.rejections[id] = () => execution.value === promise || tell();
+    // After two answers the value of code that has ended by now has been handed over.
+    this.#wait(() => this.#wait(() => this.#tell(execution, id)));
+  }
+
+  #tell(execution, id) {
+    const tell = execution.rejections[id];
+    delete execution.rejections[id];
+    tell?.();
   }
 
   #wait(go) {
@@ -180,6 +193,10 @@ export class Runner {
     if (!settle()) {
       execution.held = error;
       return;
+    }
+    const rejections = keys(execution.rejections);
+    for (let i = 0; i < rejections.length; i++) {
+      this.#tell(execution, rejections[i]);
     }
     this.#running = null;
     replaceVariables(execution.restore);

@@ -17,17 +17,21 @@ export class Inspector {
   #answers = { __proto__: null };
   #asked = 0;
 
-  /** Connect. Ready is called when questions can be asked, closed when no more can be. */
-  constructor(url, ready, closed) {
+  /** Connect. Closed is called when nothing can be asked any more. */
+  constructor(url, closed) {
     this.#socket = new WebSocket(url);
-    this.#socket.onopen = ready;
-    this.#socket.onclose = closed;
-    this.#socket.onmessage = ({ data }) => {
+    this.#socket.addEventListener("close", closed);
+    this.#socket.addEventListener("message", ({ data }) => {
       const { id, result } = parse(data);
       const answer = this.#answers[id];
       delete this.#answers[id];
       answer?.(result);
-    };
+    });
+  }
+
+  /** Have ready be called when something can be asked. */
+  connected(ready) {
+    this.#socket.addEventListener("open", ready);
   }
 
   /** Ask. The answer is undefined where the inspector has none. The parameters are objects without a prototype. */

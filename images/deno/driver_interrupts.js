@@ -9,10 +9,13 @@ export const TERMINATING = 2; // V8 has been asked to terminate what runs, and h
 /** The cell. */
 export const cell = new Int32Array(new SharedArrayBuffer(4));
 
+/** Report whether an interrupt is under way. */
+export const interrupting = () => load(cell, 0) !== IDLE;
+
 /** Have the driver end its execution. False: V8 is terminating what runs, and the driver has to wait for that. */
 export function settle() {
   compareExchange(cell, 0, WAITING, IDLE);
-  return load(cell, 0) === IDLE;
+  return !interrupting();
 }
 
 /** Note that V8 has terminated what ran. */

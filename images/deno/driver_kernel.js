@@ -3,25 +3,28 @@
 import { die, send } from "./driver_channel.js";
 import { Runner } from "./driver_execution.js";
 import { Inspector, open } from "./driver_inspector.js";
-import { cell } from "./driver_interrupts.js";
+import { cell, interrupting } from "./driver_interrupts.js";
 import { provideJupyter } from "./driver_jupyter.js";
 import { print } from "./driver_output.js";
-import { encode, inspect } from "./driver_safe.js";
-import { enterDirectory, HOME, provideExit, provideImports, setVariables } from "./driver_scope.js";
+import { errorOf } from "./driver_results.js";
+import { encode, test } from "./driver_safe.js";
+import { enterDirectory, HOME, provideExit, provideImports, provideTimers,
+  setVariables } from "./driver_scope.js";
 
 /** Boot, and answer requests until the supervisor is gone. */
 export function serve() {
   const url = open();
   const worker = new Worker(new URL("driver_worker.js", import.meta.url), { type: "module" });
-  worker.postMessage({ url, cell });
+  const inspector = new Inspector(url, () => die("the inspector has been closed"));
+  const runner = new Runner(inspector);
   Deno.addSignalListener("SIGINT", () => {}); // the signal is for what user code has started
+  takeErrors(runner);
   provideExit();
   provideImports();
-  const inspector = new Inspector(url, () => {
-    const runner = new Runner(inspector, () => answer(worker, runner));
-    provideJupyter((bundle) => runner.display(bundle));
-    takeErrors(runner);
-  }, () => die("the inspector has been closed"));
+  provideTimers();
+  provideJupyter((bundle) => runner.display(bundle));
+  answer(worker, runner);
+  inspector.connected(() => runner.prepare(() => worker.postMessage({ url, cell })));
 }
 
 function answer(worker, runner) {
@@ -40,14 +43,14 @@ function answer(worker, runner) {
     interrupt: () => runner.interrupt(),
     interrupted: () => runner.interrupted(),
   };
-  worker.onmessage = ({ data: request }) => {
+  worker.addEventListener("message", ({ data: request }) => {
     try {
       answers[request.op](request);
     } catch (error) {
       die(`${request.op}: ${error?.stack ?? error}`);
     }
-  };
-  worker.onerror = (event) => die(`worker: ${event.message}`);
+  });
+  worker.addEventListener("error", (event) => die(`worker: ${event.message}`));
 }
 
 function setup({ cwd, env }) {
@@ -64,21 +67,18 @@ function setup({ cwd, env }) {
 /** Print errors that nobody caught for the execution that caused them. They do not end the kernel. */
 function takeErrors(runner) {
   const tell = (what, thrown) => {
-    let text;
-    try {
-      text = inspect(thrown);
-    } catch {
-      text = "an error that cannot be shown";
-    }
-    print(1, encode(`${what} ${text}\n`));
+    const { traceback } = errorOf(thrown);
+    print(1, encode(`${test(/^Uncaught/, traceback) ? "" : what}${traceback}\n`));
   };
   addEventListener("error", (event) => {
     event.preventDefault();
-    tell("Uncaught", event.error);
+    if (event.error !== null || !interrupting()) { // what V8 terminates counts as thrown null
+      tell("Uncaught ", event.error);
+    }
   });
   addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
     const { promise, reason } = event;
-    runner.rejected(promise, () => tell("Uncaught (in promise)", reason));
+    runner.rejected(promise, () => tell("Uncaught (in promise) ", reason));
   });
 }

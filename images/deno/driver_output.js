@@ -19,7 +19,7 @@ const storeOf = method(storage.getStore).bind(null, storage);
 const kept = []; // a ring
 const inherited = [1, 2].map(duplicateOf); // what children get for stdout and stderr
 let begun = 0;
-let newest = { __proto__: null, fds: [1, 2] };
+let newest = { __proto__: null, fds: [1, 2], rejections: { __proto__: null } };
 
 /** Have what runs from here on, and what it starts, print for an execution. */
 export const enter = method(storage.enterWith).bind(null, storage);
@@ -35,7 +35,7 @@ export function begin(stdout, stderr) {
     dup2(fds[i], i + 1);
     duplicate(fds[i], inherited[i]);
   }
-  newest = { __proto__: null, fds };
+  newest = { __proto__: null, fds, rejections: { __proto__: null } };
   const oldest = kept[begun % KEPT];
   kept[begun++ % KEPT] = newest;
   if (oldest !== undefined) {

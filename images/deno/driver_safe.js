@@ -10,8 +10,12 @@ export const { deleteProperty } = Reflect;
 export const { compareExchange, load, store } = Atomics;
 export const { inspect } = Deno;
 export const toString = String;
-export const isArray = Array.isArray;
 export const randomUUID = crypto.randomUUID.bind(crypto);
+const exec = method(RegExp.prototype.exec);
+
+/** Report whether a regular expression matches. Its own test() calls what user code may have replaced. */
+export const test = (pattern, text) => exec(pattern, text) !== null;
+
 export const replaceAll = method(String.prototype.replaceAll);
 export const then = method(Promise.prototype.then);
 export const resolved = Promise.resolve();

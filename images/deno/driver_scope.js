@@ -4,7 +4,7 @@ import { registerHooks } from "node:module";
 import { resolve } from "node:path";
 
 import { exit } from "./driver_libc.js";
-import { keys, method } from "./driver_safe.js";
+import { keys, method, resolved, then } from "./driver_safe.js";
 
 export const HOME = "/home/user";
 const NO_NETWORK = `\
@@ -12,6 +12,7 @@ hint: this context has no network, so Deno cannot fetch modules. Whoever operate
 network "internet". Modules of node: and files in the workspace need none.
 `;
 
+const { reportError } = globalThis;
 const { chdir, cwd, mkdirSync, readTextFileSync, errors } = Deno;
 const getVariable = method(Deno.env.get).bind(null, Deno.env);
 const setVariable = method(Deno.env.set).bind(null, Deno.env);
@@ -71,14 +72,12 @@ export function provideExit() {
   };
 }
 
-/** Have cells import files from the working directory, not from where the driver lies. */
+/** Have cells import files from the working directory, not from the one above it. */
 export function provideImports() {
   registerHooks({
     resolve(specifier, context, next) {
-      if (context.parentURL === Deno.mainModule && /^\.{0,2}\//.test(specifier)) {
-        return next(new URL(specifier, `file://${cwd()}/`).href, context);
-      }
-      return next(specifier, context);
+      const inCell = context.parentURL === undefined && /^\.{0,2}\//.test(specifier);
+      return next(inCell ? new URL(specifier, `file://${cwd()}/`).href : specifier, context);
     },
   });
 }
@@ -87,6 +86,20 @@ export function provideImports() {
 export function hintFor(error) {
   const fetched = error instanceof Error && error.code === "ERR_MODULE_NOT_FOUND" && /https?:/.test(error.message);
   return fetched && !hasNetwork() ? NO_NETWORK : "";
+}
+
+/**
+ * Have callbacks of timers run as what follows upon a promise. An endless loop that V8 terminates in a callback of Deno's
+ * event loop would take the process with it.
+ */
+export function provideTimers() {
+  for (const name of ["setTimeout", "setInterval"]) {
+    const set = globalThis[name];
+    const after = (callback, ...rest) => set(typeof callback !== "function" ? callback : (...values) => {
+      then(then(resolved, () => callback(...values)), undefined, reportError);
+    }, ...rest);
+    globalThis[name] = Object.defineProperties(after, Object.getOwnPropertyDescriptors(set));
+  }
 }
 
 /** Report whether there is a route to anywhere. */

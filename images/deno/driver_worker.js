@@ -60,6 +60,14 @@ function interrupt(socket, cell) {
   setTimeout(() => {
     if (Atomics.compareExchange(cell, 0, WAITING, TERMINATING) === WAITING) {
       socket.send(JSON.stringify({ id: 1, method: "Runtime.terminateExecution" }));
+      setTimeout(interruptChild, BUSY_MILLISECONDS, cell);
     }
   }, BUSY_MILLISECONDS);
+}
+
+/** Interrupt a child that user code has started since the supervisor's signal, and that its thread waits for. */
+function interruptChild(cell) {
+  if (Atomics.load(cell, 0) === TERMINATING) {
+    Deno.kill(-Deno.pid, "SIGINT"); // the group, of which this process is the first
+  }
 }

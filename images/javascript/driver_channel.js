@@ -5,19 +5,23 @@ const { encode, keys, stringify, writeSync } = require("./driver_safe.js");
 const { exit } = require("./driver_libc.js");
 
 const CHANNEL = 3;
-const { compareExchange, notify, store, wait } = Atomics;
+const { compareExchange, load, notify, store, wait } = Atomics;
 
 // What both threads share: the lock, and which execution runs.
 const LOCK = 0;
 const RUNNING = 1;
+const WANTED = 2; // 1: the worker waits for the lock
 const FREE = 0;
 const MAIN = 1; // the main thread sends
 const WORKER = 2; // the worker has an execution terminated
-const cells = new Int32Array(new SharedArrayBuffer(8));
+const cells = new Int32Array(new SharedArrayBuffer(12));
 
 /** Call f while no interrupt can cut it. It must not run user code, and ends soon. */
 function whole(f) {
   // An execution that is being terminated is terminated here, while it waits.
+  while (load(cells, WANTED) === 1) {
+    wait(cells, WANTED, 1);
+  }
   while (compareExchange(cells, LOCK, FREE, MAIN) !== FREE) {
     wait(cells, LOCK, WORKER);
   }
@@ -70,4 +74,4 @@ function die(reason) {
   exit(70);
 }
 
-module.exports = { CHANNEL, FREE, LOCK, RUNNING, WORKER, cells, die, send, setRunning, whole };
+module.exports = { CHANNEL, FREE, LOCK, RUNNING, WANTED, WORKER, cells, die, send, setRunning, whole };

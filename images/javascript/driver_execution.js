@@ -1,10 +1,11 @@
 "use strict";
 // Runs code, one execution at a time, through the REPL mode of V8's inspector.
 //
-// Nothing here waits for a promise of the driver's own: an interrupt that terminates what runs drops all that V8 has
-// queued. What goes on after it is a callback of the inspector or a message of the worker.
+// An interrupt that terminates what runs also drops all that V8 has queued, so that promises may never settle. What goes
+// on after it is a message of the worker.
 
 const { Session } = require("node:inspector");
+const { promiseHooks: { onInit } } = require("node:v8");
 
 const { die, send, setRunning, whole } = require("./driver_channel.js");
 const { Declarations, stripTypes } = require("./driver_code.js");
@@ -25,6 +26,7 @@ class Runner {
   #post = method(Session.prototype.post).bind(null, this.#session);
   #count = 0;
   #running = null; // the execution of which done has not been sent
+  #abandoned = null; // the promises of interrupted executions, which may never settle
   #taken; // the value that the inspector has handed over last
   #take; // the inspector's name of the function that takes it
 
@@ -57,6 +59,7 @@ class Runner {
   /** End the execution of that serial number, if it still runs: it waits for something, or has been terminated. */
   interrupt(serial) {
     if (this.#running?.serial === serial) {
+      this.#abandoned = { __proto__: null, promise: this.#running.promise, before: this.#abandoned };
       this.#finish(this.#running, INTERRUPTED);
     }
   }
@@ -73,31 +76,39 @@ class Runner {
       this.#finish(execution, errorOf(error));
       return;
     }
+    // The first promise to be made is that of the code as a whole. Were it collected before it settles, the inspector
+    // would call JavaScript from the collector, which ends the process.
+    const stop = onInit((promise) => {
+      stop();
+      execution.promise = promise;
+    });
     this.#ask("Runtime.evaluate", {
       expression: `${code}\n//# sourceURL=${execution.name}`, objectGroup: "cell", replMode: true, awaitPromise: true,
-    }, (failure, response) => this.#settle(execution, failure, response));
+    }, (failure, response) => {
+      stop(); // there is none if the code cannot be parsed
+      this.#settle(execution, failure, response);
+    });
   }
 
   /** Go on with what the inspector says of an execution: a value, or what was thrown. */
-  #settle(execution, failure, response) {
+  #settle(execution, failure, { result, exceptionDetails } = {}) {
     if (execution !== this.#running) {
       return; // it was interrupted
     }
     if (failure) {
-      this.#finish(execution, errorOf(failure));
+      this.#finish(execution, INTERRUPTED);
       return;
     }
-    const details = response.exceptionDetails;
     if (execution.declared !== null) {
       this.#declarations.add(execution.declared);
     }
-    const value = this.#value(details?.exception ?? response.result);
+    const value = this.#value(exceptionDetails?.exception ?? result);
     runIn(execution, () => {
-      if (details === undefined) {
+      if (exceptionDetails === undefined) {
         this.#show(execution, value);
         return;
       }
-      const { lineNumber, columnNumber } = details;
+      const { lineNumber, columnNumber } = exceptionDetails;
       const location = execution.declared === null ? locationOf(execution.name, execution.code, lineNumber, columnNumber) : undefined;
       this.#finish(execution, errorOf(value, location));
     });

@@ -7,8 +7,8 @@
 const { AsyncLocalStorage } = require("node:async_hooks");
 const { Writable } = require("node:stream");
 
-const { bufferFrom, closeSync, create, defineProperty, deleteProperty, encode, getOwnPropertyDescriptor, keys, method,
-  writeSync } = require("./driver_safe.js");
+const { bufferFrom, closeSync, create, defineProperty, deleteProperty, encode, getOwnPropertyDescriptor,
+  isUint8Array, keys, method, writeSync } = require("./driver_safe.js");
 const { aboveStandard, duplicate } = require("./driver_libc.js");
 
 const KEPT = 64; // executions with open pipes; what older ones print is dropped
@@ -18,11 +18,12 @@ const storage = new AsyncLocalStorage();
 const runIn = method(storage.run).bind(null, storage);
 const storeOf = method(storage.getStore).bind(null, storage);
 const { wait } = Atomics;
-const { isView } = ArrayBuffer;
-const nextTick = process.nextTick.bind(process);
 const never = new Int32Array(new SharedArrayBuffer(4));
 const kept = []; // a ring
 let begun = 0;
+const { nextTick } = process;
+let written = []; // callbacks of what was written in this turn
+let count = 0;
 let newest = { __proto__: null, fds: [1, 2] };
 
 /** Make a pair of pipes the newest execution's, which is returned, and put the streams right. */
@@ -32,6 +33,7 @@ function begin(stdout, stderr) {
   duplicate(fds[0], 1);
   duplicate(fds[1], 2);
   newest = { __proto__: null, fds };
+  count = 0; // an interrupt may have dropped the callback that would have told them
   const oldest = kept[begun % KEPT];
   kept[begun++ % KEPT] = newest;
   if (oldest !== undefined) {
@@ -78,45 +80,70 @@ function write(index, bytes) {
   }
 }
 
-/** process.stdout or process.stderr. Nothing closes it for good: the next execution needs it. */
+/**
+ * process.stdout or process.stderr. It writes at once, past the states of a Writable, in which an interrupt could leave
+ * it stuck, and nothing closes it: the next execution needs it.
+ */
 class Output extends Writable {
   #index;
 
   constructor(index) {
-    super({ decodeStrings: false });
+    super();
     this.#index = index;
     this.fd = index + 1;
     this._isStdio = true; // by which pipe() knows not to end it
   }
 
-  /** Write at once. Writable would have all that follows wait for a write that an interrupt has cut, which never ends. */
   write(chunk, encoding, done) {
     if (typeof encoding === "function") {
       done = encoding;
       encoding = undefined;
     }
-    if (typeof chunk !== "string" && !isView(chunk)) {
-      return super.write(chunk, encoding, done); // which refuses it
+    write(this.#index, bytesOf(chunk, encoding));
+    if (typeof done === "function") {
+      written[count++] = done;
+      if (count === 1) {
+        nextTick(tellWritten);
+      }
     }
-    this._write(chunk, encoding ?? "utf8", (error) => done && nextTick(done, error ?? null));
     return true;
   }
 
-  _write(chunk, encoding, done) {
-    const bytes = typeof chunk !== "string" ? chunk
-      : encoding === "utf8" || encoding === "utf-8" ? encode(chunk) : bufferFrom(chunk, encoding);
-    try {
-      write(this.#index, bytes);
-    } catch (error) {
-      done(error);
-      return;
+  end(chunk, encoding, done) {
+    const last = typeof chunk === "function" ? chunk : typeof encoding === "function" ? encoding : done;
+    if (chunk !== undefined && chunk !== null && typeof chunk !== "function") {
+      this.write(chunk, encoding);
     }
-    done();
+    nextTick(() => {
+      this.emit("finish");
+      last?.();
+    });
+    return this;
   }
 
-  _destroy(error, done) {
-    done(error);
-    this._undestroy();
+  destroy() {
+    return this;
+  }
+}
+
+function bytesOf(chunk, encoding = "utf8") {
+  if (typeof chunk !== "string") {
+    if (!isUint8Array(chunk)) {
+      throw new TypeError("what is written should be a string or bytes");
+    }
+    return chunk;
+  }
+  return encoding === "utf8" || encoding === "utf-8" ? encode(chunk) : bufferFrom(chunk, encoding);
+}
+
+/** Call back those who wanted to know when something is written. */
+function tellWritten() {
+  const callbacks = written;
+  const number = count;
+  written = [];
+  count = 0;
+  for (let i = 0; i < number; i++) {
+    callbacks[i](null);
   }
 }
 

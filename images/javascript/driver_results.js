@@ -1,8 +1,7 @@
 "use strict";
 // Values and errors as the frames of a result and of an error tell them. User code runs here: what it throws comes out.
 
-const { String, bufferFrom, getPrototypeOf, includes, inspect, isNativeError, isUint8Array, keys, slice, startsWith,
-  stringify } = require("./driver_safe.js");
+const { String, bufferFrom, getPrototypeOf, inspect, isNativeError, isUint8Array, keys, stringify } = require("./driver_safe.js");
 
 const DISPLAY = Symbol.for("Jupyter.display");
 const MIME = /^[a-z]+\/[a-z0-9.+_-]+$/i;
@@ -52,7 +51,7 @@ function errorOf(thrown, location) {
     const isError = isNativeError(thrown) || thrown instanceof Error;
     const name = isError ? String(thrown.name || "Error") : "Error";
     const value = isError ? String(thrown.message) : inspect(thrown);
-    const traceback = isError ? tracebackOf(thrown) : `Uncaught ${value}`;
+    const traceback = isError ? tracebackOf(thrown, `${name}: ${value}`) : `Uncaught ${value}`;
     return frame(name, value, location === undefined ? traceback : `${location}\n\n${traceback}`);
   } catch {
     return frame("Error", "an error that cannot be shown", "an error that cannot be shown");
@@ -63,10 +62,14 @@ function frame(name, value, traceback) {
   return { __proto__: null, type: "error", name, value, traceback };
 }
 
-/** Return an error with its stack, its cause and its properties. */
-function tracebackOf(error) {
-  const text = inspect(error);
-  return text.startsWith("[") && text.endsWith("]") ? text.slice(1, -1) : text; // as inspect marks errors without a stack
+/** Return an error with its stack, its cause and its properties; or else the short form, where it cannot be shown so. */
+function tracebackOf(error, short) {
+  try {
+    const text = inspect(error);
+    return text.startsWith("[") && text.endsWith("]") ? text.slice(1, -1) : text; // as errors without a stack are marked
+  } catch {
+    return short;
+  }
 }
 
 /** Return where code is wrong, as Node.js shows it. */

@@ -4,7 +4,7 @@
 const { Session } = require("node:inspector");
 const { parentPort, workerData } = require("node:worker_threads");
 
-const { CHANNEL, FREE, LOCK, RUNNING, WORKER, die } = require("./driver_channel.js");
+const { CHANNEL, FREE, LOCK, RUNNING, WANTED, WORKER, die } = require("./driver_channel.js");
 const { Receiver, closeOnExec, exit, fileReserve, poll } = require("./driver_libc.js");
 
 const USUAL_FILES = 1024n;
@@ -18,10 +18,12 @@ const session = new Session();
 let partial = []; // of a line whose end has not come
 let fds = [];
 
+process.on("uncaughtException", (error) => die(`worker: ${error.stack}`));
 closeOnExec(CHANNEL);
 session.connectToMainThread();
 parentPort.on("close", () => die("user code has closed the way to the main thread"));
-poll(CHANNEL, { readable: true, disconnect: true }, () => {
+// Something has to refer to the watch, or it is collected.
+globalThis.watch = poll(CHANNEL, { readable: true, disconnect: true }, () => {
   try {
     receive();
   } catch (error) {
@@ -76,27 +78,28 @@ function interrupt() {
 
 /** Terminate what the main thread runs: JavaScript, or a wait that V8 can end. It then ends the execution. */
 function terminate(serial) {
-  if (Atomics.load(cells, RUNNING) !== serial) {
-    return;
-  }
+  Atomics.store(cells, WANTED, 1);
   if (Atomics.compareExchange(cells, LOCK, FREE, WORKER) !== FREE) {
     setTimeout(terminate, 1, serial); // it is sending
     return;
   }
-  const release = () => {
-    Atomics.store(cells, LOCK, FREE);
-    Atomics.notify(cells, LOCK);
-  };
   if (Atomics.load(cells, RUNNING) !== serial) {
     release();
     return;
   }
-  // As long as this thread has the lock, the execution cannot end, so nothing that comes after it can be hit.
   // V8 cannot end a wait for a child, which may be one that was started after the signal.
   const repeating = setInterval(() => process.kill(0, "SIGINT"), REPEAT);
+  // As long as this thread has the lock, the execution cannot end, so nothing that comes after it can be hit.
   session.post("Runtime.terminateExecution", () => {
     clearInterval(repeating);
     release();
     parentPort.postMessage({ op: "interrupt", serial });
   });
+}
+
+function release() {
+  for (const cell of [LOCK, WANTED]) {
+    Atomics.store(cells, cell, 0);
+    Atomics.notify(cells, cell);
+  }
 }

@@ -156,7 +156,7 @@ func TestResults(t *testing.T) {
 }
 
 func TestSetup(t *testing.T) {
-	d := bootOnly(t)
+	d := bootOnly(t, image)
 	deep := "/home/user" + strings.Repeat("/a", 2000)
 	for _, c := range []struct {
 		name, cwd string

@@ -4,6 +4,9 @@
     driver_kernel.py      answers requests, one at a time
     driver_channel.py     frames on fd 3
     driver_shell.py       IPython's InteractiveShell, its results and errors turned into frames
+    driver_results.py     results as data: data frames, lists and dicts
+    driver_charts.py      what figures show, as data
+    driver_imports.py     what is changed in packages as user code imports them
     driver_output.py      an execution's own stdout and stderr, also for threads that outlive it
     driver_interrupts.py  SIGINT, raised where user code runs and nowhere else
 

@@ -9,6 +9,9 @@ from threading import Lock
 
 CHANNEL_FD = 3
 READ_SIZE = 1 << 20
+MAX_BUNDLE = 6 << 20  # of the 8 MiB of a frame, some of which may be escaped again on the way
+# What a program reads and a person does without, the first to go where a bundle is too large.
+SPARE = ("e2b/data", "application/json", "e2b/chart")
 # Strict JSON in ASCII. An encoder of our own, since json.dumps belongs to everybody.
 encode = JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 decode = JSONDecoder().decode
@@ -108,6 +111,14 @@ def strict(bundle):
     if not isinstance(clean.setdefault("text/plain", ""), str):
         clean["text/plain"] = str(bundle["text/plain"])
     return clean
+
+
+def fitting(bundle):
+    """Return a MIME bundle without what does not fit into a frame and what else is there says as well."""
+    for mime in SPARE:
+        if mime in bundle and len(bundle) > 1 and len(encode(bundle)) > MAX_BUNDLE:
+            bundle = {other: value for other, value in bundle.items() if other != mime}
+    return bundle
 
 
 def _is_text(mime):

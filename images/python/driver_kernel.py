@@ -9,7 +9,8 @@ from os.path import abspath, join
 from platform import python_version
 from resource import RLIMIT_NOFILE, getrlimit, setrlimit
 
-from driver_channel import Channel, die, strict
+from driver_channel import Channel, die, fitting, strict
+from driver_imports import change_imports
 from driver_interrupts import Interrupts, let_through_os_system, new_loop
 from driver_output import Outputs, enter, inherit_in_threads
 from driver_shell import Error, Shell, has_network
@@ -30,6 +31,7 @@ class Kernel:
         self._outputs = Outputs()
         inherit_in_threads()
         let_through_os_system()
+        change_imports()
         if not has_network():
             environ["PIP_RETRIES"] = "0"  # pip would wait for half a minute before it gives up
         self._shell = Shell.instance()
@@ -128,7 +130,7 @@ class Kernel:
         here.flush()
         if here is self._outputs.newest:
             self._outputs.flush()
-        self._channel.send(type="result", main=main, data=strict(bundle))
+        self._channel.send(type="result", main=main, data=fitting(strict(bundle)))
 
 
 def enter_directory(path):

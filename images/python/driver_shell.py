@@ -12,9 +12,12 @@ from site import addsitedir, getusersitepackages
 
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
+from IPython.core.events import EventManager, available_events
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets import Type
 from traitlets.config import Config
+
+from driver_results import register
 
 _HERE = dirname(__file__) + "/"
 PIP_DOWNLOADS = re.compile(r"\bpip3?\b.*\b(install|download)\b").search
@@ -63,6 +66,18 @@ class Publisher(DisplayPublisher):
         """Clear nothing: what was sent was sent."""
 
 
+class Events(EventManager):
+    """IPython's callbacks. An interrupt in one ends the cell; IPython would show it, and then run the cell."""
+
+    def trigger(self, event, *args, **kwargs):
+        for callback in self.callbacks[event][:]:
+            try:
+                callback(*args, **kwargs)
+            except Exception:
+                print(f"Error in callback {callback} (for {event}):")
+                self.shell.showtraceback()
+
+
 class Shell(InteractiveShell):
     """The shell. The kernel sets publish, which sends a result, and reads error after each cell."""
 
@@ -78,6 +93,7 @@ class Shell(InteractiveShell):
             HistoryManager={"enabled": False},  # no database: neither its file nor its thread
             PlainTextFormatter={"max_seq_length": 0},
         ), **kwargs)
+        register(self.display_formatter)
         warnings.filterwarnings("ignore", "To exit: use")  # IPython's word on SystemExit, for a terminal
         warnings.filterwarnings("ignore", "`make_tokens_by_line`")  # and on U+2028, which ends no line in Python
         self._modules = dict(sys.modules)
@@ -85,6 +101,10 @@ class Shell(InteractiveShell):
         self._user_site, self._user_site_stamp = getusersitepackages(), None
         system_site = next((i for i, path in enumerate(sys.path) if path.endswith("dist-packages")), len(sys.path))
         sys.path.insert(system_site, self._user_site)
+
+    def init_events(self):
+        self.events = Events(self, available_events)
+        self.events.register("pre_execute", self._clear_warning_registry)
 
     async def run(self, code):
         """Run a cell and leave its error, if any, in self.error. Whatever is raised was not the cell's own doing."""

@@ -8,7 +8,6 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -31,7 +30,8 @@ const testLabel = "cubby.test=python-driver"
 var image string
 
 func TestMain(m *testing.M) {
-	err := findImage(context.Background())
+	var err error
+	image, err = findImage(context.Background(), "language.json")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -39,32 +39,32 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// findImage sets image to the newest Python image that holds the driver of this folder.
-func findImage(ctx context.Context) error {
+// findImage returns the newest Python image that holds the driver of this folder and a language.json.
+func findImage(ctx context.Context, language string) (string, error) {
 	out, err := exec.CommandContext(ctx, "docker", "images", "-q", "--filter", "label=cubby.language=python").Output()
 	if err != nil {
-		return fmt.Errorf("list images: %w", err)
+		return "", fmt.Errorf("list images: %w", err)
 	}
 	files, err := filepath.Glob("driver*.py")
 	if err != nil {
-		return err
+		return "", err
 	}
 	var driver strings.Builder
-	for _, name := range append(files, "language.json") {
+	for _, name := range append(files, language) {
 		content, err := os.ReadFile(name)
 		if err != nil {
-			return err
+			return "", err
 		}
 		driver.Write(content)
 	}
-	for _, image = range strings.Fields(string(out)) {
+	for _, image := range strings.Fields(string(out)) {
 		args := []string{"run", "--rm", "--network=none", "--label", testLabel, image, "sh", "-c", "cd /opt/cubby && cat driver*.py language.json"}
 		theirs, err := exec.CommandContext(ctx, "docker", args...).Output()
 		if err == nil && string(theirs) == driver.String() {
-			return nil
+			return image, nil
 		}
 	}
-	return errors.New("no Python image holds this driver: build it with make images")
+	return "", fmt.Errorf("no Python image holds this driver and %s: build it with bin/cubby images build", language)
 }
 
 // event is a frame of the driver, or what the relay tells of it.
@@ -92,12 +92,12 @@ type driver struct {
 // boot starts a driver and sets it up in the workspace, with the variable A.
 func boot(t *testing.T) *driver {
 	t.Helper()
-	d := bootOnly(t)
+	d := bootOnly(t, image)
 	require.Equal(t, "ready", d.setup("/home/user", map[string]string{"A": "a"}).Type)
 	return d
 }
 
-func bootOnly(t *testing.T) *driver {
+func bootOnly(t *testing.T, image string) *driver {
 	t.Helper()
 	// As the profile of a context has it: a user without a name of the image's, and nothing to write to but tmpfs.
 	cmd := exec.CommandContext(t.Context(), "docker", "run", "--rm", "-i", "--label", testLabel,

@@ -14,19 +14,29 @@ import (
 	"cubby/orchestrator"
 )
 
-// RemoveUnusedImages removes the images that cubby made and that no container uses, whoever made the container; an image
-// on which a used one is built counts as used. It goes on after an error, and returns them all.
-func (e *Engine) RemoveUnusedImages(ctx context.Context) (int, error) {
+// RemoveUnusedImages removes the images that cubby made and that no container uses, whoever made the container. Those
+// that carry the label keep and have a tag count as used, and so does an image on which a used one is built. It goes on
+// after an error, and returns them all.
+func (e *Engine) RemoveUnusedImages(ctx context.Context, keep string) (int, error) {
 	containers, err := e.api.ContainerList(ctx, container.ListOptions{All: true})
 	if err != nil {
 		return 0, fmt.Errorf("list containers: %w", e.kind(ctx, err))
 	}
+	kept, err := e.api.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("label", keep))})
+	if err != nil {
+		return 0, fmt.Errorf("list images: %w", e.kind(ctx, err))
+	}
 	used := layers{}
 	for _, c := range containers {
-		if _, known := used[c.ImageID]; known {
-			continue
+		used[c.ImageID] = nil
+	}
+	for _, summary := range kept {
+		if slices.ContainsFunc(summary.RepoTags, func(tag string) bool { return tag != untagged }) {
+			used[summary.ID] = nil
 		}
-		if used[c.ImageID], err = e.layersOf(ctx, c.ImageID); err != nil {
+	}
+	for digest := range used {
+		if used[digest], err = e.layersOf(ctx, digest); err != nil {
 			return 0, err
 		}
 	}

@@ -75,7 +75,13 @@ func stock(t *testing.T, images map[string]string, used ...string) *daemon {
 	for _, digest := range used {
 		containers = append(containers, fmt.Sprintf(`{"Id":"c-%s","ImageID":"sha256:%s"}`, digest, digest))
 	}
-	d.on("GET /images/json", reply(http.StatusOK, "["+strings.Join(listed, ",")+"]"))
+	d.on("GET /images/json", func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Query().Get("filters"), "cubby.added") {
+			reply(http.StatusOK, `[{"Id":"sha256:added","RepoTags":["cubby-added:1"]},{"Id":"sha256:other","RepoTags":["<none>:<none>"]}]`)(w, r)
+			return
+		}
+		reply(http.StatusOK, "["+strings.Join(listed, ",")+"]")(w, r)
+	})
 	d.on("GET /containers/json", func(w http.ResponseWriter, r *http.Request) {
 		require.Empty(t, r.URL.Query().Get("filters"), "whoever made the container")
 		require.Equal(t, "1", r.URL.Query().Get("all"), "stopped ones too")
@@ -87,6 +93,7 @@ func stock(t *testing.T, images map[string]string, used ...string) *daemon {
 func TestRemoveUnusedImages(t *testing.T) {
 	images := map[string]string{
 		"base": `"1"`, "packages": `"1","2"`, "new": `"1","2","3"`, "old": `"1","2","4"`, "other": `"5"`, "empty": ``,
+		"added": `"7","8"`, "ground": `"7"`,
 	}
 	for name, tt := range map[string]struct {
 		used []string
@@ -103,8 +110,9 @@ func TestRemoveUnusedImages(t *testing.T) {
 			d := stock(t, images, tt.used...)
 			d.on("GET /images/sha256:foreign/json", reply(http.StatusOK, `{"RootFS":{"Layers":["1","9"]}}`))
 			d.on("GET /images/sha256:gone/json", refuse(http.StatusNotFound, "No such image"))
-			removed, err := d.engine().RemoveUnusedImages(t.Context())
+			removed, err := d.engine().RemoveUnusedImages(t.Context(), "cubby.added")
 			require.NoError(t, err)
+			tt.kept = append(tt.kept, "added", "ground") // what was added, and what that is built on
 			require.Equal(t, len(images)-len(tt.kept), removed)
 			for digest := range images {
 				want := 1
@@ -118,9 +126,9 @@ func TestRemoveUnusedImages(t *testing.T) {
 	t.Run("without knowing what is used nothing is removed", func(t *testing.T) {
 		d := stock(t, images, "hidden")
 		d.on("GET /images/sha256:hidden/json", refuse(http.StatusInternalServerError, "layer does not exist"))
-		removed, err := d.engine().RemoveUnusedImages(t.Context())
+		removed, err := d.engine().RemoveUnusedImages(t.Context(), "cubby.added")
 		require.ErrorContains(t, err, "layer does not exist")
 		require.Zero(t, removed)
-		require.Zero(t, d.count("GET /images/json"))
+		require.Equal(t, 1, d.count("GET /images/json"), "for those to keep")
 	})
 }

@@ -82,10 +82,27 @@ func (e *Engine) createFailed(ctx context.Context, spec orchestrator.ContainerSp
 
 // startKind gives the error of a start its kind. A program that is not in the image is no client's fault.
 func (e *Engine) startKind(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if fault := unbootable(err); fault != nil {
+		return fault
+	}
 	if errdefs.IsInvalidArgument(err) || errdefs.IsNotFound(err) {
 		return fmt.Errorf("the engine cannot start it: %w", err)
 	}
 	return e.kind(ctx, err)
+}
+
+// unbootable tells of a supervisor that the engine cannot run: the image is at fault. Only the end of the engine's words
+// is told, which holds no path of the host. It is nil for any other error.
+func unbootable(err error) error {
+	_, cause, found := strings.Cut(err.Error(), `exec: "`+supervisorPath+`"`)
+	if !found {
+		return nil
+	}
+	cause, _, _ = strings.Cut(strings.TrimPrefix(cause, ": "), "\n")
+	return fmt.Errorf("%w: its %s cannot be run: %s", orchestrator.ErrNoBoot, supervisorPath, cause)
 }
 
 // removeLost removes a container of ours by its name. The engine may still be making it, so a few looks are taken.

@@ -89,6 +89,15 @@ func TestStart(t *testing.T) {
 			require.Equal(t, 1, d.count(removeCall))
 		}
 	})
+	t.Run("a supervisor that cannot be run is the image's fault, told without the host's paths", func(t *testing.T) {
+		d := newStarter(t, created, refuse(http.StatusBadRequest, "OCI runtime create failed: /var/lib/secret: starting container process "+
+			`caused: exec: "/opt/cubby/supervisor": permission denied: unknown`))
+		_, err := d.engine().Start(t.Context(), freshSpec())
+		require.ErrorIs(t, err, orchestrator.ErrNoBoot)
+		require.ErrorContains(t, err, "/opt/cubby/supervisor cannot be run: permission denied")
+		require.NotContains(t, err.Error(), "secret")
+		require.Equal(t, 1, d.count(removeCall))
+	})
 	t.Run("a spec that is refused asks the engine nothing", func(t *testing.T) {
 		d := newStarter(t, created, started)
 		spec := freshSpec()

@@ -37,6 +37,7 @@ type BuiltImage struct {
 	orchestrator.Image
 	SizeBytes int64
 	CreatedAt time.Time
+	Labels    map[string]string
 }
 
 // ImageID returns the image that a tag or a digest names. The error is ErrImageMissing when the engine does not have it.
@@ -189,7 +190,7 @@ func (e *Engine) ListImages(ctx context.Context) ([]BuiltImage, error) {
 			}
 			images = append(images, BuiltImage{
 				Image:     orchestrator.Image{ID: summary.ID, Tag: tag},
-				SizeBytes: summary.Size, CreatedAt: time.Unix(summary.Created, 0),
+				SizeBytes: summary.Size, CreatedAt: time.Unix(summary.Created, 0), Labels: summary.Labels,
 			})
 		}
 	}

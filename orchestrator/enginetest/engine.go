@@ -23,6 +23,8 @@ type Hooks struct {
 	List   func() error
 	Image  func() error
 	Setup  func() error // of a kernel, by a claim: its error is that of the working directory
+
+	Boot func(image string) error // of a kernel: its error is why it does not boot
 }
 
 // Engine is an orchestrator.Engine, Workspaces and Images.
@@ -112,7 +114,15 @@ func (e *Engine) Start(_ context.Context, spec orchestrator.ContainerSpec) (stri
 	}
 	e.started++
 	ctx, kill := context.WithCancel(context.Background())
-	kernel := newScript(ctx, e.running.Go, e.setup, e.gates)
+	boot := func() error {
+		return e.hook(func(h Hooks) func() error {
+			if h.Boot == nil {
+				return nil
+			}
+			return func() error { return h.Boot(spec.Image) }
+		})
+	}
+	kernel := newScript(ctx, e.running.Go, boot, e.setup, e.gates)
 	c := &container{
 		Container: orchestrator.Container{
 			ID: fmt.Sprintf("container-%d", e.started), Name: spec.Name, Image: spec.Image, UID: spec.UID,

@@ -26,6 +26,7 @@ import (
 type script struct {
 	life   context.Context //nolint:containedctx // the container's
 	spawn  func(func())    // starts a goroutine that somebody waits for
+	boot   func() error
 	setup  func() error
 	gates  *gates
 	exited chan struct{}
@@ -40,14 +41,20 @@ type script struct {
 
 var _ supervisor.Adapter = (*script)(nil)
 
-func newScript(life context.Context, spawn func(func()), setup func() error, g *gates) *script {
+func newScript(life context.Context, spawn func(func()), boot, setup func() error, g *gates) *script {
 	return &script{
-		life: life, spawn: spawn, setup: setup, gates: g, exited: make(chan struct{}), env: map[string]string{}, vars: map[string]string{},
+		life: life, spawn: spawn, boot: boot, setup: setup, gates: g, exited: make(chan struct{}), env: map[string]string{}, vars: map[string]string{},
 		interrupt: make(chan struct{}, 1),
 	}
 }
 
-func (k *script) Boot(context.Context) (string, error) { return "1.0", nil }
+func (k *script) Boot(context.Context) (string, error) {
+	if err := k.boot(); err != nil {
+		k.die(err.Error())
+		return "", err
+	}
+	return "1.0", nil
+}
 
 func (k *script) Setup(_ context.Context, cwd string, env map[string]string) error {
 	if strings.HasPrefix(cwd, "/missing") {

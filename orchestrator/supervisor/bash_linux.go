@@ -193,7 +193,8 @@ func (b *bash) watch(ctx context.Context, report string) {
 		case owed.IsZero():
 			owed = time.Now()
 		case time.Since(owed) > muteFor:
-			b.giveUp(errors.New("bash does not report any more: code has disabled or replaced builtin or printf, or reads bash's commands"))
+			b.giveUp(errors.New("bash does not report any more: " +
+				"code has disabled or replaced builtin or printf, or reads bash's commands"))
 			return
 		default:
 			if b.channel.write(report) != nil {

@@ -34,6 +34,12 @@ func exitOf(status unix.WaitStatus, fault error, killed bool, lastWords string) 
 	}
 }
 
+// stillborn says that the kernel could not be started.
+func (n *native) stillborn(err error) {
+	n.exit = Exit{Value: err.Error()}
+	close(n.exited)
+}
+
 // tail is a sink that keeps the end of what it is told.
 type tail struct {
 	mu   sync.Mutex

@@ -45,10 +45,7 @@ func Init(ctx context.Context, cfg InitConfig) error {
 	if cfg.UID <= 0 {
 		return fmt.Errorf("the user's uid is %d: it must be that of an ordinary user", cfg.UID)
 	}
-	language, err := LoadLanguage(cfg.Language)
-	if err != nil {
-		return err
-	}
+	language, fault := LoadLanguage(cfg.Language)
 	user, walker := newUserThread(cfg.UID), newUserThread(cfg.UID)
 	if err := prepare(user, walker); err != nil {
 		return err
@@ -61,8 +58,12 @@ func Init(ctx context.Context, cfg InitConfig) error {
 	defer cancel()
 
 	reaper := NewReaper()
+	adapter := newAdapter(language, user, reaper)
+	if fault != nil { // there is somebody to tell as soon as a bridge is attached
+		adapter = newBroken(fault)
+	}
 	s := New(Config{
-		Adapter:   newAdapter(language, user, reaper),
+		Adapter:   adapter,
 		Language:  language.Name,
 		Meter:     cgroupMeter(cgroupRoot),
 		Workspace: &workspace{path: Home, user: walker},

@@ -15,6 +15,11 @@ import (
 
 // Execute implements Adapter.
 func (j *jupyter) Execute(ctx context.Context, run Run, sink Sink) error {
+	if len(run.Env) > 0 && j.language.untellable() {
+		sink.Event(kernel.Event{Type: kernel.TypeStarted})
+		sink.Event(kernel.Event{Type: kernel.TypeError, Name: "EnvironmentError", Value: errUntellable.Error(), Traceback: errUntellable.Error()})
+		return nil
+	}
 	values := codeValues{Env: run.Env}
 	if len(run.Env) > 0 {
 		if err := j.insist(ctx, "set the execution's environment", j.language.Code.Enter, values); err != nil {

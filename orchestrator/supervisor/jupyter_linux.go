@@ -74,7 +74,7 @@ func (j *jupyter) Boot(ctx context.Context) (version string, err error) {
 	if err == nil {
 		version, err = j.greet(ctx)
 	}
-	err = errors.Join(err, dir.remove()) // not earlier: ipykernel opens some of it after the sockets that we need
+	err = errors.Join(err, dir.remove()) // not before: ipykernel writes the connection file again once it has its sockets
 	if err == nil {
 		return version, nil
 	}
@@ -191,8 +191,18 @@ func (j *jupyter) greet(ctx context.Context) (version string, err error) {
 	}
 }
 
+// errUntellable says what a language without code for it lacks.
+var errUntellable = errors.New("this language takes neither a working directory nor environment variables: " +
+	"its image's language.json has no code for them")
+
 // Setup implements Adapter.
 func (j *jupyter) Setup(ctx context.Context, cwd string, env map[string]string) error {
+	if j.language.untellable() {
+		if cwd != "" && filepath.Clean(cwd) != Home || len(env) > 0 {
+			return &CwdError{Value: errUntellable.Error()}
+		}
+		return nil
+	}
 	reply, err := j.quietly(ctx, j.language.Code.Setup, codeValues{Cwd: cwd, Env: env})
 	if err != nil {
 		return err

@@ -42,7 +42,7 @@ type Language struct {
 	// Of the Jupyter adapter only.
 	Kernelspec string       `json:"kernelspec"` // the name of one that the image holds and that gives what is not said here
 	Output     string       `json:"output"`     // outputMessages, or empty
-	Code       LanguageCode `json:"code"`
+	Code       LanguageCode `json:"code"`       // zero: there is no way to tell it
 }
 
 // LanguageCode is code in a language by which its kernel is told the working directory and environment. Each holds
@@ -69,6 +69,9 @@ func LoadLanguage(path string) (Language, error) {
 	return language, nil
 }
 
+// untellable reports whether the kernel cannot be told a working directory and variables.
+func (l *Language) untellable() bool { return l.Adapter == adapterJupyter && l.Code == LanguageCode{} }
+
 // check says what is wrong with a language.
 func (l *Language) check() error {
 	interrupts := []string{"", interruptSignal, interruptFrame}
@@ -77,6 +80,9 @@ func (l *Language) check() error {
 		return errors.New("lacks a name or argv")
 	case l.Adapter == adapterJupyter:
 		interrupts = []string{"", interruptSignal, interruptMessage}
+		if l.untellable() {
+			break
+		}
 		for _, code := range []string{l.Code.Setup, l.Code.Enter, l.Code.Leave} {
 			if !strings.Contains(code, codePlaceholder) {
 				return fmt.Errorf("lacks code with %s to set up, enter or leave", codePlaceholder)

@@ -65,12 +65,6 @@ func (n *native) Boot(ctx context.Context) (version string, err error) {
 	return version, nil
 }
 
-// stillborn says that the kernel could not be started.
-func (n *native) stillborn(err error) {
-	n.exit = Exit{Value: err.Error()}
-	close(n.exited)
-}
-
 // start starts the driver and what reads from it.
 func (n *native) start() error {
 	stdin, err := os.Open(os.DevNull)

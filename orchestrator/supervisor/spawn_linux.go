@@ -27,8 +27,12 @@ func (r *Reaper) spawn(language Language, uid int, files ...*os.File) (*process,
 	for i, file := range files {
 		fds[i] = file.Fd()
 	}
+	dir := "/" // the workspace may be closed to its own user
+	if language.untellable() {
+		dir = Home
+	}
 	attr := &syscall.ProcAttr{
-		Dir:   "/", // the workspace may be closed to its own user
+		Dir:   dir,
 		Env:   kernelEnv(language.Env),
 		Files: fds,
 		Sys: &syscall.SysProcAttr{

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cubby/images"
+	"cubby/orchestrator"
+	"cubby/orchestrator/docker"
+)
+
+// catalog is what languages there are: those that this program brings along, and those that somebody has added to the
+// engine, by the images that are there.
+type catalog struct {
+	own   []orchestrator.Language
+	added []addedImage // the latest first; several can be of one language
+}
+
+// addedImage is an image that was added to the engine.
+type addedImage struct {
+	docker.BuiltImage
+	language orchestrator.Language
+	when     string
+	packages string // the image that it is built on
+	fits     bool   // it holds the supervisor of this program
+}
+
+// ownLanguages returns the languages that this program brings along.
+func ownLanguages() ([]orchestrator.Language, error) {
+	known, err := images.Languages()
+	if err != nil {
+		return nil, err
+	}
+	all := make([]orchestrator.Language, 0, len(known))
+	for _, l := range known {
+		all = append(all, orchestrator.Language(l))
+	}
+	return all, nil
+}
+
+// catalog looks for what was added to an engine of an architecture.
+func (a *app) catalog(ctx context.Context, e engine, arch string) (catalog, error) {
+	own, err := ownLanguages()
+	if err != nil {
+		return catalog{}, err
+	}
+	built, err := e.ListImages(ctx)
+	if err != nil {
+		return catalog{}, err
+	}
+	c := catalog{own: own}
+	for _, image := range built {
+		l := orchestrator.Language{Name: image.Labels[images.LabelLanguage]}
+		name, _, _ := strings.Cut(image.Tag, ":")
+		_, taken := orchestrator.LookupLanguage(own, l.Name)
+		if image.Labels[images.LabelAdded] == "" || name != "cubby-"+l.Name || taken == nil {
+			continue // ours, or one that has inherited the labels of another
+		}
+		if aliases := image.Labels[images.LabelAliases]; aliases != "" {
+			l.Aliases = strings.Split(aliases, ",")
+		}
+		digest, err := a.supervisor(arch)
+		if err != nil {
+			return catalog{}, err
+		}
+		c.added = append(c.added, addedImage{
+			BuiltImage: image, language: l, when: image.Labels[images.LabelAdded],
+			packages: image.Labels[images.LabelPackages], fits: image.Labels[images.LabelSupervisor] == digest,
+		})
+	}
+	slices.SortFunc(c.added, func(a, b addedImage) int { return strings.Compare(b.when, a.when) })
+	return c, nil
+}
+
+// current returns the image of an added language that contexts start from; nil: none fits.
+func (c catalog) current(language string) *addedImage {
+	for i, image := range c.added {
+		if image.language.Name == language && image.fits {
+			return &c.added[i]
+		}
+	}
+	return nil
+}
+
+// others returns the added languages, each once.
+func (c catalog) others() []orchestrator.Language {
+	var languages []orchestrator.Language
+	for _, image := range c.added {
+		if !slices.ContainsFunc(languages, func(l orchestrator.Language) bool { return l.Name == image.language.Name }) {
+			languages = append(languages, image.language)
+		}
+	}
+	return languages
+}
+
+// choice is a language that contexts can have, with its image.
+type choice struct {
+	orchestrator.Language
+	image string // a folder of package images; empty: the image that was added last
+}
+
+// languagesOf returns the languages of choices.
+func languagesOf(chosen []choice) []orchestrator.Language {
+	languages := make([]orchestrator.Language, 0, len(chosen))
+	for _, c := range chosen {
+		languages = append(languages, c.Language)
+	}
+	return languages
+}
+
+// choose returns the languages that are named, each once, as LANGUAGE or LANGUAGE=IMAGE. Without names it is all that
+// this program brings along.
+func (c catalog) choose(names []string) ([]choice, error) {
+	var chosen []choice
+	if len(names) == 0 {
+		for _, l := range c.own {
+			chosen = append(chosen, choice{l, l.Name})
+		}
+		return chosen, nil
+	}
+	for _, name := range names {
+		name, image, _ := strings.Cut(name, "=")
+		one, err := c.find(name, image)
+		if err != nil {
+			return nil, err
+		}
+		at := slices.IndexFunc(chosen, func(other choice) bool { return other.Name == one.Name })
+		switch {
+		case at < 0:
+			chosen = append(chosen, one)
+		case chosen[at].image != one.image:
+			return nil, fmt.Errorf("%s is to have the images %s and %s: name one", one.Name, chosen[at].image, one.image)
+		}
+	}
+	return chosen, nil
+}
+
+// find returns a language with its image, or with the one that is named.
+func (c catalog) find(name, image string) (choice, error) {
+	all := slices.Concat(c.own, c.others())
+	normal, err := orchestrator.LookupLanguage(all, name)
+	if err != nil {
+		return choice{}, fmt.Errorf("%w; one of your own is added with: cubby images add", err)
+	}
+	l := all[slices.IndexFunc(all, func(l orchestrator.Language) bool { return l.Name == normal })]
+	own := slices.ContainsFunc(c.own, func(l orchestrator.Language) bool { return l.Name == normal })
+	switch {
+	case own && image == "":
+		return choice{l, l.Name}, nil
+	case own:
+		of, err := images.Lookup(image)
+		if err == nil && of.Name != l.Name {
+			err = fmt.Errorf("image %s is of %s and not of %s", image, of.Name, l.Name)
+		}
+		return choice{l, image}, err
+	case image != "":
+		return choice{}, fmt.Errorf("%s was added, and has the image that was added: name it without =%s", l.Name, image)
+	}
+	return choice{l, ""}, nil
+}
+
+// noContexts as the only name of default contexts means that there are none.
+const noContexts = "none"
+
+// defaultContexts returns the normalised names of the named languages, without those that were not chosen.
+func (c catalog) defaultContexts(names []string, chosen []orchestrator.Language) ([]string, error) {
+	if len(names) == 0 || slices.Equal(names, []string{noContexts}) {
+		return nil, nil
+	}
+	wanted, err := c.choose(names)
+	if err != nil {
+		return nil, err
+	}
+	var present []string
+	for _, l := range wanted {
+		if slices.ContainsFunc(chosen, func(other orchestrator.Language) bool { return other.Name == l.Name }) {
+			present = append(present, l.Name)
+		}
+	}
+	return present, nil
+}

@@ -1,0 +1,109 @@
+//go:build integration
+
+package deno
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"cubby/orchestrator/kernel"
+)
+
+func TestOutputIsInOrder(t *testing.T) {
+	const child = "new Deno.Command('echo', { args: ['child'], stdout: 'inherit' })"
+	cells{
+		{"everything that prints", "console.log('a'); " + child + ".outputSync(); process.stdout.write('b '); " +
+			"await Deno.stdout.write(new TextEncoder().encode('c ')); Deno.stdout.writeSync(new TextEncoder().encode('d\\n'))",
+			want{out: "a\nchild\nb c d\n", main: "2"}},
+		{"a child in the background", "await " + child + ".spawn().status; console.log('e')", want{out: "child\ne\n"}},
+		{"Node's child", "import cp from 'node:child_process'; cp.execSync('echo f >&2', { stdio: 'inherit' }); undefined", want{err: "f\n"}},
+		{"a stream", "await new Blob(['g\\n']).stream().pipeTo(Deno.stdout.writable); console.log('h')", want{out: "g\nh\n"}},
+		{"a worker's", "const w = new Worker('data:text/javascript,console.log(1); postMessage(0)', { type: 'module' }); " +
+			"await new Promise(r => { w.onmessage = r }); w.terminate()", want{out: "1\n"}},
+		{"half of a surrogate pair", "console.log('\\ud800')", want{out: "\ufffd\n"}},
+		{"at once", "process.stdout.write('0'.repeat(5e6)); undefined", want{out: strings.Repeat("0", 5_000_000)}},
+		{"no colours", "console.log({ a: 1 }, Deno.inspect([null]))", want{out: "{ a: 1 } [ null ]\n"}},
+	}.play(t, boot(t))
+}
+
+func TestLateOutputNeverLandsInAnotherExecution(t *testing.T) {
+	for name, late := range map[string]string{
+		"timer":   "setTimeout(() => console.log('late'), 200)",
+		"stream":  "setTimeout(() => Deno.stdout.write(new TextEncoder().encode('late')), 200)",
+		"promise": "(async () => { await new Promise(r => setTimeout(r, 200)); process.stdout.write('late') })()",
+		"display": "setTimeout(() => Deno.jupyter.display('late'), 200)",
+		"error":   "setTimeout(() => { throw new Error('late') }, 200)",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := boot(t)
+			require.Equal(t, want{}, c.do(late+"; undefined").want())
+			r := c.do("await new Promise(r => setTimeout(r, 500)); console.log('mine')")
+			require.Equal(t, want{out: "mine\n"}, r.want())
+			require.Empty(t, r.results)
+		})
+	}
+}
+
+func TestPipesOfFinishedExecutionsAreBounded(t *testing.T) {
+	c := boot(t)
+	c.do("let go; const gone = new Promise(r => { go = r })")
+	for range 70 {
+		require.Equal(t, want{}, c.do("gone.then(() => console.log('late')); undefined").want())
+	}
+	require.Equal(t, want{main: "true"}, c.do("[...Deno.readDirSync('/proc/self/fd')].length < 2 * 64 + 60").want())
+	require.Equal(t, want{main: "1"}, c.do("go(); await new Promise(r => setTimeout(r, 100)); 1").want())
+}
+
+func TestInterrupt(t *testing.T) {
+	c := boot(t)
+	for _, cell := range []struct{ name, code string }{
+		{"loop", "for (;;);"},
+		{"loop with a catch", "for (;;) try { for (;;); } catch {} finally { continue }"},
+		{"await of what never comes", "await new Promise(() => {})"},
+		{"await of a timer", "await new Promise(r => setTimeout(r, 60_000))"},
+		{"promise that never comes", "new Promise(() => {})"},
+		{"endless microtasks", "for (;;) await null"},
+		{"loop after a timer", "await new Promise(r => setTimeout(r, 1)); for (;;);"},
+		{"loop in a timer", "setTimeout(() => { for (;;); }); await new Promise(() => {})"},
+		{"awaited children", "for (;;) await new Deno.Command('sleep', { args: ['60'] }).output()"},
+		{"children that block", "for (;;) new Deno.Command('sleep', { args: ['60'] }).outputSync()"},
+		{"regular expression", "/(a+)+b/.test('a'.repeat(64))"},
+		{"inspection", "({ [Symbol.for('Deno.customInspect')]() { for (;;); } })"},
+		{"printing", "for (;;) console.log('x'.repeat(100))"},
+		{"listener of the user's", "Deno.addSignalListener('SIGINT', () => {}); for (;;);"},
+	} {
+		t.Run(cell.name, func(t *testing.T) {
+			c.t = t
+			require.Equal(t, want{}, c.do("let kept = 41").want())
+			r := c.interruptAfter("console.log('up'); "+cell.code, kernel.TypeStdout, 30*time.Millisecond)
+			require.Equal(t, kernel.EndingInterrupted, r.done.Ending, r.done.Value)
+			require.Equal(t, kernel.StatePreserved, r.done.State)
+			require.Equal(t, want{main: "42", out: "p\n"}, c.do("console.log('p'); await 1; kept + 1").want())
+		})
+	}
+}
+
+// What the REPL waits for is garbage where nothing refers to it: the kernel must not mind, and goes on waiting.
+func TestAwaitOfGarbage(t *testing.T) {
+	c := boot(t)
+	r := c.interruptAfter(`setTimeout(() => { for (let i = 0; i < 300; i++) new Uint8Array(1e6).fill(1); console.log("collected") }, 10)
+await new Promise(() => {})`, kernel.TypeStdout, 100*time.Millisecond)
+	require.Equal(t, kernel.EndingInterrupted, r.done.Ending)
+	require.Equal(t, kernel.StatePreserved, r.done.State)
+}
+
+// An interrupt that comes when its execution begins or ends hits it or nothing.
+func TestInterruptRaces(t *testing.T) {
+	c := boot(t)
+	codes := []string{"1", "console.log(1)", "await new Promise(r => setTimeout(r, 1)); 1", "for (let i = 0; i < 1e6; i++); 1",
+		"await null; 1", "for (let i = 0; i < 3e7; i++); 1"}
+	for i := range 120 {
+		r := c.interruptAfter(codes[i%len(codes)], kernel.TypeStarted, time.Duration(i)*500*time.Microsecond)
+		require.Contains(t, []kernel.Ending{kernel.EndingOK, kernel.EndingInterrupted}, r.done.Ending, r.done.Value)
+		require.Equal(t, kernel.StatePreserved, r.done.State)
+		require.Equal(t, want{main: "2", out: "p\n"}, c.do("console.log('p'); await null; 1 + 1").want())
+	}
+}

@@ -1,0 +1,81 @@
+//go:build integration
+
+package deno
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"cubby/orchestrator/kernel"
+)
+
+// User code may break what is its own process, but the next execution runs.
+func TestSabotageIsSurvived(t *testing.T) {
+	for _, s := range []struct{ name, code string }{
+		{"streams closed", "Deno.stdin.close(); Deno.stdout.close(); Deno.stderr.close()"},
+		{"1 and 2 closed", "import fs from 'node:fs'; fs.closeSync(1); fs.closeSync(2)"},
+		{"0 closed", "import fs from 'node:fs'; fs.closeSync(0)"},
+		{"console replaced", "globalThis.console = null"},
+		{"methods of the console replaced", "console.log = () => { throw 1 }; console.error = null"},
+		{"streams replaced", "Deno.stdout.write = Deno.stdout.writeSync = process.stdout.write = process.stdout._write = null; Deno.stdout = null"},
+		{"no Deno", "globalThis.Deno = null"},
+		{"toJSON for everything", "Object.prototype.toJSON = () => 'pwn'; Array.prototype.toJSON = String.prototype.toJSON = Object.prototype.toJSON"},
+		{"no methods of JSON", "JSON.stringify = JSON.parse = null; globalThis.JSON = null"},
+		{"no methods of objects", "Object.keys = Object.defineProperty = Object.getOwnPropertyDescriptor = null; Reflect.deleteProperty = null"},
+		{"no push", "Array.prototype.push = null"},
+		{"no iteration", "Array.prototype[Symbol.iterator] = null"},
+		{"no then", "Promise.prototype.then = Promise.prototype.finally = null; Promise.resolve = null"},
+		{"no regular expressions", "RegExp.prototype.test = null"},
+		{"no methods of bytes", "Object.getPrototypeOf(Uint8Array.prototype).subarray = null; TextEncoder.prototype.encode = null"},
+		{"no listeners", "EventTarget.prototype.addEventListener = EventTarget.prototype.removeEventListener = null"},
+		{"no sockets, no workers", "WebSocket.prototype.send = null; globalThis.WebSocket = null; Worker.prototype.postMessage = null; globalThis.Worker = null"},
+		{"no timers", "globalThis.setTimeout = globalThis.queueMicrotask = process.nextTick = null"},
+		{"no Atomics", "Atomics.compareExchange = Atomics.store = Atomics.load = null"},
+		{"another directory and no environment", "Deno.chdir('/'); for (const name in Deno.env.toObject()) Deno.env.delete(name)"},
+		{"endless recursion", "(function f() { f() })()"},
+		{"nested parentheses", "eval('('.repeat(1e6))"},
+		{"NUL in code", "x\x00y"},
+		{"byte order mark", "\ufeff1"},
+		{"open template", "`"},
+		{"inspection of 50 MB", "({ [Symbol.for('Deno.customInspect')]: () => 'x'.repeat(5e7) })"},
+		{"text of 30 MB", "'x'.repeat(3e7)"},
+		{"own stacks", "Error.prepareStackTrace = () => { throw 1 }; new Error().stack"},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			c := boot(t)
+			r := c.do(s.code)
+			require.Equal(t, kernel.StatePreserved, r.done.State, r.done.Value)
+			require.Equal(t, want{main: "2", out: "p\n", err: "e\n"}, c.do("console.log('p'); console.error('e'); 1 + 1").want())
+		})
+	}
+}
+
+// What cannot be survived ends the kernel, and at once: it never hangs.
+func TestSabotageThatKillsTheKernel(t *testing.T) {
+	for _, s := range []struct{ name, code, says string }{
+		{"the inspector closed", "(await import('node:inspector')).close(); await new Promise(() => {})", "the inspector has been closed"},
+		{"the channel closed", "Deno.dlopen('libc.so.6', { close: { parameters: ['i32'], result: 'i32' } }).symbols.close(3); 1", "exit status 70"},
+		{"abort", "process.abort()", "signal: aborted"},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			c := boot(t)
+			r := c.do(s.code)
+			require.Equal(t, kernel.EndingCrashed, r.done.Ending)
+			require.Contains(t, r.done.Value, s.says)
+			require.Equal(t, want{main: "2"}, c.do("1 + 1").want())
+		})
+	}
+	t.Run("memory full", func(t *testing.T) {
+		r := boot(t).do("const a = []; for (;;) a.push(new Uint8Array(1e7).fill(1))")
+		require.Equal(t, kernel.EndingOOM, r.done.Ending)
+	})
+}
+
+// What lies in a workspace cannot keep the kernel of a restarted context from booting.
+func TestBootsWhateverTheWorkspaceHolds(t *testing.T) {
+	c := boot(t)
+	r := c.do(`for (const name of ["deno.json", "deno.lock", "package.json", ".npmrc", ".env"]) Deno.writeTextFileSync(name, "{broken"); Deno.exit(0)`)
+	require.Contains(t, r.done.Value, "exit status 0")
+	require.Equal(t, want{main: "2"}, c.do("1 + 1").want())
+}
