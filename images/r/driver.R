@@ -1,7 +1,7 @@
 # The driver of R contexts: IRkernel speaks with the supervisor, and what is here runs the code. It differs from what
 # IRkernel does by itself in this:
-# - what code prints goes to R's own standard output and standard error, and not through a file that is looked at when an
-#   expression is over: it comes at once, in order with that of child processes, and cannot fill the disk;
+# - what code prints goes to R's own standard output and standard error, and not through a file that is looked at when
+#   an expression is over: it comes at once, in order with that of child processes, and cannot fill the disk;
 # - the value of a cell's last expression is its main result; those of earlier ones are displayed;
 # - an error has the condition's class as its name, and R's own words as its value;
 # - an interrupt reaches code of the user only, and warnings are R's own;
@@ -14,7 +14,7 @@ base::local({
   count <- 1L       # of the next execution
   nothing <- stats::setNames(list(), character())  # {} in JSON
 
-  # ---- What the supervisor tells beside code: the working directory and variables, as the base64 of a JSON object. ----
+  # ---- What the supervisor tells beside code: directory and variables, as the base64 of a JSON object. ----
 
   told <- function(values) {
     jsonlite::fromJSON(rawToChar(jsonlite::base64_dec(values)), simplifyVector = FALSE)
@@ -126,7 +126,8 @@ base::local({
     calls <- calls[-seq_len(min(depth, length(calls)))]
     is_inner <- function(call) {
       name <- call[[1]]
-      identical(name, handler) || identical(name, quote(.handleSimpleError)) || identical(name, quote(.signalSimpleWarning))
+      identical(name, handler) ||
+        identical(name, quote(.handleSimpleError)) || identical(name, quote(.signalSimpleWarning))
     }
     inner <- which(vapply(calls, is_inner, NA))
     if (length(inner)) calls <- calls[seq_len(inner[[1]] - 1L)]

@@ -79,6 +79,8 @@
 //	enter    {"env":{"A":"b"}}                      before an execution with variables: keeps what they are, and sets them
 //	leave    {"env":{"A":"b"}}                      after it: restores them; may come twice
 //
+// A language without code is told neither: it starts where every kernel does, and refuses what it would have to be told.
+//
 // The sockets are unix sockets in a directory of the user's, which is removed once the kernel has booted: what it has
 // started cannot speak in its place. Messages are signed. User code that shares the kernel's process can forge them, and
 // deceives its own context alone; of a length that somebody names no more is allocated than is allowed.

@@ -128,7 +128,9 @@ type jupyterWire struct {
 }
 
 // connectJupyter connects to all channels of a kernel that boots.
-func connectJupyter(ctx context.Context, d *jupyterDir, signer jupyterSigner, gone <-chan struct{}) (*jupyterWire, error) {
+func connectJupyter(
+	ctx context.Context, d *jupyterDir, signer jupyterSigner, gone <-chan struct{},
+) (*jupyterWire, error) {
 	w := &jupyterWire{jupyterSigner: signer, broken: make(chan struct{})}
 	identity := rand.Text() // one for all: it is the name by which the kernel asks back
 	for i, end := range []**zmtpConn{&w.shell, &w.iopub, &w.stdin, &w.control} {

@@ -145,10 +145,11 @@ func (j *jupyter) takeReply(msg jupyterMessage) {
 	}
 }
 
-// takeQuestion answers a question to a person, of whom there is none, at once: a kernel may wait for the answer for ever.
+// takeQuestion answers a question to a person, of whom there is none, at once: a kernel may wait for it for ever.
 func (j *jupyter) takeQuestion(msg jupyterMessage) {
 	if msg.kind == jupyterInputRequest {
-		_ = j.wire.send(j.wire.stdin, jupyterInputReply, newID(), msg.header, map[string]string{"status": jupyterOK, "value": ""})
+		answer := map[string]string{"status": jupyterOK, "value": ""}
+		_ = j.wire.send(j.wire.stdin, jupyterInputReply, newID(), msg.header, answer)
 	}
 }
 

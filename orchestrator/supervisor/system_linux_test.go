@@ -69,7 +69,7 @@ func TestLoadLanguage(t *testing.T) {
 		{"no JSON", `{`, "unexpected end of JSON"},
 		{"no program", `{"name":"x","adapter":"native"}`, "lacks a name or argv"},
 		{"unknown adapter", `{"name":"x","adapter":"y","argv":["/x"]}`, `unknown adapter "y"`},
-		{"Jupyter kernel without code", `{"name":"x","adapter":"jupyter","kernelspec":"x"}`, "lacks code with {values}"},
+		{"Jupyter kernel with less code", `{"name":"x","adapter":"jupyter","kernelspec":"x","code":{"setup":"{values}"}}`, "lacks code with {values}"},
 		{"Jupyter kernel without a program", `{"name":"x","adapter":"jupyter"}`, "lacks a name or argv"},
 		{
 			"frame to a Jupyter kernel",
