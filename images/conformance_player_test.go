@@ -40,6 +40,7 @@ type stage struct {
 type verdict struct {
 	problems   []string
 	exceptions []string // reasons
+	isExcused  bool     // an exception is for the whole case
 }
 
 // play plays a case. One in which something failed, as an exception may have said, leaves no context to the next one.
@@ -55,7 +56,7 @@ func (p *player) play(ctx context.Context, c kitCase) verdict {
 	on := p.shared
 	reason, excused := p.exceptions[c.name]
 	if excused {
-		v.exceptions = append(v.exceptions, reason)
+		v.exceptions, v.isExcused = append(v.exceptions, reason), true
 	}
 	failed := false
 	for _, s := range c.steps {

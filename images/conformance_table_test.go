@@ -53,17 +53,21 @@ func (t *kitTable) markdown() string {
 	for _, c := range t.cases {
 		fmt.Fprintf(&b, "| %s |", c.name)
 		for _, l := range t.languages {
+			v := t.verdicts[l][c.name]
 			var cell []string
-			for _, reason := range t.verdicts[l][c.name].exceptions {
+			if !v.isExcused {
+				cell = append(cell, "pass")
+			}
+			if !v.isExcused && len(v.exceptions) > 0 {
+				cell = append(cell, "but for")
+			}
+			for _, reason := range v.exceptions {
 				note := l + ": " + reason
 				if numbers[note] == 0 {
 					numbers[note] = len(numbers) + 1
 					fmt.Fprintf(&notes, "%d. %s\n", numbers[note], note)
 				}
 				cell = append(cell, fmt.Sprintf("[%d]", numbers[note]))
-			}
-			if cell == nil {
-				cell = []string{"pass"}
 			}
 			fmt.Fprintf(&b, " %s |", strings.Join(cell, " "))
 		}
