@@ -35,7 +35,7 @@ func startServer(t *testing.T, address string) *server {
 	t.Helper()
 	state := t.TempDir()
 	cmd := exec.Command(program(t), "serve", "--listen", address, "--state-dir", state,
-		"--languages", "python,deno", "--remove-on-exit") //nolint:noctx // ends by the signal below
+		"--languages", "python,deno,javascript,typescript", "--remove-on-exit") //nolint:noctx // ends by the signal below
 	cmd.Env = environment("CUBBY_", "E2B_")
 	log, err := os.Create(filepath.Join(t.TempDir(), "server.log"))
 	require.NoError(t, err)
