@@ -184,9 +184,11 @@ class Runner {
     }
     this.#taken = undefined;
     let answered = false;
+    const list = [{ objectId, unserializableValue }];
+    list.toJSON = undefined; // not that of all arrays
     this.#ask("Runtime.callFunctionOn", {
       functionDeclaration: "function (value) { this(value); }", objectId: this.#take,
-      arguments: [{ objectId, unserializableValue }],
+      arguments: list,
     }, () => { answered = true; });
     if (!answered) {
       die("the inspector does not answer");
