@@ -84,6 +84,9 @@ func TestModules(t *testing.T) {
 		{"from another directory", `Deno.mkdirSync("sub"); Deno.chdir("sub"); (await import("../m.ts")).foo`, want{main: `"FOO"`}},
 		{"the word in a text", `'import { a } from "./gone.ts"'.length`, want{main: "29"}},
 		{"exports", "export const e = 1; export default function g() { return e + 1 }\nexport { e as other }; g()", want{main: "2"}},
+		{"exports of types and enums", "export interface I { a: I } export type T = I; export enum E { A = 3 } export abstract class C {}\nE.A", want{main: "3"}},
+		{"default export of a value", "export default { a: 1 }", want{main: "{ a: 1 }"}},
+		{"default export of a class", "export default class D {}; new D()", want{main: "D {}"}},
 		{"import.meta", "[import.meta.main, import.meta.dirname, import.meta.resolve('./x.ts')]",
 			want{main: `[ true, "/home/user/sub", "file:///home/user/sub/x.ts" ]`}},
 	}.play(t, boot(t))

@@ -6,6 +6,7 @@ import { stripTypeScriptTypes } from "node:module";
 import { test } from "./driver_safe.js";
 
 const modules = /\b(?:import|export)\b/;
+const DECLARATION = /^(?:async\s+)?function\b|^(?:abstract\s+)?class\b|^interface\b/;
 let lex; // es-module-lexer's parse, once it is loaded
 
 /** Report whether code may have something in it that takes the lexer. */
@@ -50,7 +51,7 @@ function withoutModules(code) {
 function importEdit(code, { importStart, importEnd, start, specifier, attributes, typeOnly }) {
   const statement = code.slice(importStart, importEnd);
   const clause = /^import\b([^]*)\bfrom\s*$/.exec(withoutComments(code.slice(importStart, start - 1)))?.[1].trim() ?? "";
-  if (typeOnly || !statement.startsWith("import") || clause.includes("=")) {
+  if (typeOnly || !statement.startsWith("import") || /^import\s+[\w$]+\s*=/.test(statement)) {
     return undefined;
   }
   const options = attributes === null ? "" : `, { with: ${JSON.stringify(Object.fromEntries(attributes))} }`;
@@ -88,12 +89,14 @@ function metaEdit({ importStart, importEnd }) {
   return { start: importStart, end: importEnd, text: `({ ...${JSON.stringify(meta)}, ${resolve} })` };
 }
 
-/** Blank out what makes a declaration an export, and lists of exports. Those of types alone need the same. */
+/** Blank out what makes a declaration an export, and lists of exports. A default that is a value stays an expression. */
 function exportEdit(code, start) {
   const rest = code.slice(start);
   const list = /^export\s*(?:type\s*)?(?:\{[^}]*\}|\*(?:\s*as\s+\S+)?)(?:\s*from\s*(?:"[^"]*"|'[^']*'))?\s*;?/.exec(rest);
-  const text = (list ?? /^export\s+(?:default\s+)?/.exec(rest))?.[0];
-  return text && { start, end: start + text.length, text: text.replace(/\S/g, " ") };
+  const text = (list ?? /^export\s+(?:default\s+)?/.exec(rest))?.[0] ?? "";
+  const value = !list && /default/.test(text) && !DECLARATION.test(rest.slice(text.length));
+  const blank = text.replace(/\S/g, " ");
+  return { start, end: start + text.length, text: value ? blank.replace("  ", "0,") : blank };
 }
 
 const withoutComments = (text) => text.replace(/\/\*[^]*?\*\/|\/\/.*/g, " ");
