@@ -56,11 +56,10 @@ func TestInterrupt(t *testing.T) {
 
 func TestCodeThatCannotBeInterruptedIsKilled(t *testing.T) {
 	c := boot(t)
-	r := c.interrupt(`Object o = new Object();
+	c.do(`Object o = new Object();
 void hold() { synchronized (o) { try { Thread.sleep(600_000); } catch (InterruptedException e) {} } }
-new Thread(() -> hold()).start();
-Thread.sleep(50);
-hold();`)
+new Thread(() -> hold()).start();`)
+	r := c.interrupt("hold();")
 	require.Equal(t, kernel.EndingInterrupted, r.done.Ending)
 	require.Equal(t, kernel.StateLost, r.done.State)
 	require.Equal(t, want{main: "2"}, c.do("1 + 1").want())
