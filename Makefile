@@ -49,6 +49,7 @@ unit: ## Run the tests that need no Docker
 	$(GO) test -race ./...
 
 integration: images ## Run the tests that need Docker, one package after the other, since some of them measure
+	@bin/cubby images build python-slim
 	$(GO) test -race -tags integration -count=1 -p 1 -timeout 30m $(ENGINE_TESTS)
 
 test-engines: images ## Run them on the Docker engines of three Debian releases (250 MB to download each; root)
@@ -67,7 +68,7 @@ rows: ## List the attacks and faults of api/abusetest/rows.txt that no test name
 bench: images ## Measure against real Docker
 	$(GO) test -tags integration -run '^$$' -bench . -p 1 -timeout 30m $(ENGINE_TESTS)
 
-images: build ## Build the images of all languages (250 MB to download and two minutes the first time)
+images: build ## Build the images of all languages (1.5 GB to download and ten minutes the first time)
 	@bin/cubby images build
 
 lint: $(LINTER) ## Check the sources

@@ -189,15 +189,29 @@ func TestEmbedded(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, languages)
 	for _, language := range languages {
-		own, err := embedded.folder(language.Name)
-		require.NoError(t, err)
-		dockerfile, err := fs.ReadFile(embedded.packages, own.packages+"/Dockerfile")
-		require.NoError(t, err)
-		if strings.Contains(string(dockerfile), "ca.crt") {
-			require.Contains(t, string(dockerfile), "\nARG STAGE\nLABEL "+StageLabel+"=$STAGE\n", "stages are found by their label")
-		}
 		found, err := Lookup(language.Name)
 		require.NoError(t, err)
 		require.Equal(t, language, found)
+	}
+}
+
+// TestDockerfiles: the certificates are seen by stages that are found by their label, and not by the image itself.
+func TestDockerfiles(t *testing.T) {
+	names, err := fs.Glob(embedded.packages, "*/Dockerfile")
+	require.NoError(t, err)
+	require.NotEmpty(t, names)
+	for _, name := range names {
+		dockerfile, err := fs.ReadFile(embedded.packages, name)
+		require.NoError(t, err)
+		stages := strings.Split(string(dockerfile), "\nFROM ")[1:]
+		for i, stage := range stages {
+			if _, instructions, _ := strings.Cut(stage, "\n"); i < len(stages)-1 {
+				require.True(t, strings.HasPrefix(instructions, "ARG STAGE\nLABEL "+StageLabel+"=$STAGE\n"), name)
+			} else {
+				require.NotContains(t, instructions, "ca.crt", name)
+				require.NotContains(t, instructions, "--from=packages / ", name)
+				require.Contains(t, instructions, "LABEL cubby.image=unfinished\n", name)
+			}
+		}
 	}
 }
