@@ -62,7 +62,7 @@ export class Runner {
   /** End what runs, because the worker has received an interrupt. */
   interrupt() {
     if (settle() && this.#running !== null) {
-      this.#finish(this.#running, INTERRUPTED);
+      this.#finish(this.#running, this.#running.held ?? INTERRUPTED);
     }
   }
 

@@ -1,14 +1,17 @@
 // The other thread: it receives the supervisor's frames while user code runs, hands requests on, and interrupts.
 //
 // An interrupt is first a message to the driver in user code's thread, which ends what waits for something. Only where
-// that thread is too busy to take the message, V8 is asked to terminate what it runs. What V8 terminates could be the
-// driver itself, so both threads settle by a cell in shared memory who ends the execution.
+// that thread is too busy to take the message, the inspector pauses it, and terminates what runs if that is user code:
+// by then it can be the driver, or Deno, and neither survives that. Both threads settle by a cell in shared memory who
+// ends the execution.
 
 import { TERMINATING, WAITING } from "./driver_interrupts.js";
 import { Receiver } from "./driver_libc.js";
 
-const BUSY_MILLISECONDS = 30; // that long without an answer, and user code is taken to be busy
+const BUSY_MILLISECONDS = 150; // that long without an answer, and user code is taken to be busy, not just the machine
 const CHANNEL = 3;
+const OWN = /^(?:ext:|node:|file:\/\/\/opt\/cubby\/)/; // where what is not the user's comes from
+const TERMINATED = 2; // the id of the question whose answer means that user code has been terminated
 
 const decoder = new TextDecoder();
 
@@ -19,7 +22,10 @@ self.onmessage = ({ data: { url, cell } }) => {
     serve(new Receiver(CHANNEL), () => interrupt(socket, cell));
   };
   socket.onmessage = ({ data }) => {
-    if (JSON.parse(data).id !== undefined) {
+    const { id, method, params } = JSON.parse(data);
+    if (method === "Debugger.paused") {
+      paused(socket, cell, params.callFrames);
+    } else if (id === TERMINATED) {
       self.postMessage({ op: "interrupted" });
     }
   };
@@ -59,10 +65,25 @@ function interrupt(socket, cell) {
   self.postMessage({ op: "interrupt" });
   setTimeout(() => {
     if (Atomics.compareExchange(cell, 0, WAITING, TERMINATING) === WAITING) {
-      socket.send(JSON.stringify({ id: 1, method: "Runtime.terminateExecution" }));
+      ask(socket, "Debugger.enable", { maxScriptsCacheSize: 0 });
+      ask(socket, "Debugger.pause");
       setTimeout(interruptChild, BUSY_MILLISECONDS, cell);
     }
   }, BUSY_MILLISECONDS);
+}
+
+/** Go on when what runs has been paused: terminate it, or try again if it is not the user's. */
+function paused(socket, cell, frames) {
+  const terminate = frames.some(({ url }) => !OWN.test(url));
+  ask(socket, "Debugger.resume", { terminateOnResume: terminate });
+  ask(socket, "Debugger.disable", {}, terminate ? TERMINATED : 1);
+  if (!terminate) {
+    interrupt(socket, cell);
+  }
+}
+
+function ask(socket, method, params = {}, id = 1) {
+  socket.send(JSON.stringify({ id, method, params }));
 }
 
 /** Interrupt a child that user code has started since the supervisor's signal, and that its thread waits for. */
