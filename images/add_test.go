@@ -208,8 +208,11 @@ func TestAddImage(t *testing.T) {
 		want  string
 	}{
 		"no kernel": {nil, "", "julia:1 has neither /opt/cubby/language.json nor a kernel of Jupyter"},
-		"several kernels": {map[string]map[string][]byte{"/usr/share/jupyter/kernels": {"a/kernel.json": nil, "b/kernel.json": nil}}, "",
-			"name one of a, b with --kernelspec"},
+		"several kernels": {
+			map[string]map[string][]byte{"/usr/share/jupyter/kernels": {"a/kernel.json": nil, "b/kernel.json": nil}},
+			"",
+			"name one of a, b with --kernelspec",
+		},
 		"another kernel": {map[string]map[string][]byte{"/usr/share/jupyter/kernels": spec}, "ir", `has no kernel "ir": it has julia-1.11`},
 		"another name":   {map[string]map[string][]byte{"/opt/cubby": {"language.json": []byte(`{"name":"perl"}`)}}, "", `"perl" and not "julia"`},
 	} {

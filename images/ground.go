@@ -26,22 +26,7 @@ func (b *builder) fromFolder(ctx context.Context, o AddOptions, arch string) (gr
 	if err != nil {
 		return ground{}, err
 	}
-	var g ground
-	var packages []file
-	var dockerfile []byte
-	for _, f := range files {
-		switch {
-		case f.name == "language.json":
-			g.language = f.content
-		case strings.HasPrefix(f.name, "driver"):
-			g.driver = append(g.driver, f)
-		default:
-			packages = append(packages, f)
-		}
-		if f.name == "Dockerfile" {
-			dockerfile = f.content
-		}
-	}
+	g, packages, dockerfile := sortFolder(files)
 	if g.language == nil || dockerfile == nil {
 		return ground{}, fmt.Errorf("%s lacks a Dockerfile or a language.json", o.Dir)
 	}
@@ -65,6 +50,25 @@ func (b *builder) fromFolder(ctx context.Context, o AddOptions, arch string) (gr
 	}
 	b.say("building %s", g.image)
 	return g, b.fetch(ctx, g.image, packages)
+}
+
+// sortFolder sorts the files of a folder into what comes on top of the packages and what they are made of, in which the
+// Dockerfile is.
+func sortFolder(files []file) (g ground, packages []file, dockerfile []byte) {
+	for _, f := range files {
+		switch {
+		case f.name == "language.json":
+			g.language = f.content
+		case strings.HasPrefix(f.name, "driver"):
+			g.driver = append(g.driver, f)
+		default:
+			packages = append(packages, f)
+		}
+		if f.name == "Dockerfile" {
+			dockerfile = f.content
+		}
+	}
+	return g, packages, dockerfile
 }
 
 // readFolder returns the files of a folder, with their modes.

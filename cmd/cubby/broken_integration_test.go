@@ -60,7 +60,8 @@ func TestIntegrationBrokenImages(t *testing.T) {
 		want       string
 	}{
 		"whose driver dies at boot": {
-			"COPY driver.py /opt/cubby/driver.py\n", map[string]string{"driver.py": "raise SystemExit('no module named x')\n"},
+			"COPY driver.py /opt/cubby/driver.py\n",
+			map[string]string{"driver.py": "raise SystemExit('no module named x')\n"},
 			"kernel exited: no module named x",
 		},
 		"without a supervisor":          {"RUN rm /opt/cubby/supervisor\n", map[string]string{}, "/opt/cubby/supervisor cannot be run: stat /opt/cubby/supervisor: no such file"},
@@ -69,7 +70,8 @@ func TestIntegrationBrokenImages(t *testing.T) {
 		"with a wrong language.json":    {"COPY language.json /opt/cubby/\n", map[string]string{"language.json": `{"name":"x"}`}, "lacks a name or argv"},
 		"without a language.json":       {"RUN rm /opt/cubby/language.json\n", map[string]string{}, "read the image's language"},
 		"without an interpreter": {
-			"COPY language.json /opt/cubby/\n", map[string]string{"language.json": `{"name":"x","adapter":"native","argv":["/usr/bin/ruby"]}`},
+			"COPY language.json /opt/cubby/\n",
+			map[string]string{"language.json": `{"name":"x","adapter":"native","argv":["/usr/bin/ruby"]}`},
 			"/usr/bin/ruby",
 		},
 	} {

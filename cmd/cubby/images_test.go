@@ -23,7 +23,8 @@ func builtImage(tag string, age time.Duration) docker.BuiltImage {
 
 func TestImageTable(t *testing.T) {
 	wanted := []currentTags{
-		{"python", "cubby-python:new", "cubby-python-packages:new-", true}, {"bash", "cubby-bash:new", "cubby-bash-packages:new-", true},
+		{"python", "cubby-python:new", "cubby-python-packages:new-", true},
+		{"bash", "cubby-bash:new", "cubby-bash-packages:new-", true},
 		{"python-slim", "cubby-python-slim:new", "cubby-python-slim-packages:new-", false},
 	}
 	listed := sortImages(wanted, []docker.BuiltImage{

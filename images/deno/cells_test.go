@@ -48,8 +48,10 @@ func TestCells(t *testing.T) {
 		{"thrown text", "throw 'text'", want{error: `Error: "text"`}},
 		{"thrown nothing", "throw undefined", want{error: "Error: undefined"}},
 		{"error with a name of its own", "class Mine extends Error { override name = 'Mine' } throw new Mine('m')", want{error: "Mine: m"}},
-		{"error that cannot be shown", "throw Object.defineProperty(new Error('m'), 'message', { get() { throw 1 } })",
-			want{error: "Error: an error that cannot be shown"}},
+		{
+			"error that cannot be shown", "throw Object.defineProperty(new Error('m'), 'message', { get() { throw 1 } })",
+			want{error: "Error: an error that cannot be shown"},
+		},
 		{"declared twice", "let z = 1; let z = 2", want{error: "SyntaxError: Identifier 'z' has already been declared"}},
 		{"value that cannot be shown", "({ [Symbol.for('Deno.customInspect')]() { throw new Error('no') } })", want{error: "Error: no"}},
 		{"3 MB of code", "'" + strings.Repeat("x", 3<<20) + "'.length", want{main: "3145728"}},
@@ -87,8 +89,10 @@ func TestModules(t *testing.T) {
 		{"exports of types and enums", "export interface I { a: I } export type T = I; export enum E { A = 3 } export abstract class C {}\nE.A", want{main: "3"}},
 		{"default export of a value", "export default { a: 1 }", want{main: "{ a: 1 }"}},
 		{"default export of a class", "export default class D {}; new D()", want{main: "D {}"}},
-		{"import.meta", "[import.meta.main, import.meta.dirname, import.meta.resolve('./x.ts')]",
-			want{main: `[ true, "/home/user/sub", "file:///home/user/sub/x.ts" ]`}},
+		{
+			"import.meta", "[import.meta.main, import.meta.dirname, import.meta.resolve('./x.ts')]",
+			want{main: `[ true, "/home/user/sub", "file:///home/user/sub/x.ts" ]`},
+		},
 	}.play(t, boot(t))
 }
 
@@ -106,8 +110,10 @@ func TestErrorsSayWhere(t *testing.T) {
 	c := boot(t)
 	for _, e := range []struct{ name, code, traceback string }{
 		{"first line", "throw new TypeError('t')", "TypeError: t\n    at <anonymous>:1:7"},
-		{"another line", "const a = 1;\nfunction f() { throw new Error('deep', { cause: 1 }) }\nf()",
-			"Error: deep\n    at f (<anonymous>:2:22)\n    at <anonymous>:3:1 {\n  [cause]: 1\n}"},
+		{
+			"another line", "const a = 1;\nfunction f() { throw new Error('deep', { cause: 1 }) }\nf()",
+			"Error: deep\n    at f (<anonymous>:2:22)\n    at <anonymous>:3:1 {\n  [cause]: 1\n}",
+		},
 		{"an earlier cell", "f()", "Error: deep\n    at f (<anonymous>:2:22)\n    at <anonymous>:1:1 {\n  [cause]: 1\n}"},
 		{"syntax", "const b =\n  = 2", "SyntaxError: Expression expected\n  |\n2 |   = 2\n  |   ~\n    at <anonymous>:2:3"},
 		{"syntax that V8 refuses", "let z = 1; let z = 2", "SyntaxError: Identifier 'z' has already been declared\n    at <anonymous>:1:16"},

@@ -15,9 +15,11 @@ import (
 func TestOutputIsInOrder(t *testing.T) {
 	const child = "new Deno.Command('echo', { args: ['child'], stdout: 'inherit' })"
 	cells{
-		{"everything that prints", "console.log('a'); " + child + ".outputSync(); process.stdout.write('b '); " +
-			"await Deno.stdout.write(new TextEncoder().encode('c ')); Deno.stdout.writeSync(new TextEncoder().encode('d\\n'))",
-			want{out: "a\nchild\nb c d\n", main: "2"}},
+		{
+			"everything that prints", "console.log('a'); " + child + ".outputSync(); process.stdout.write('b '); " +
+				"await Deno.stdout.write(new TextEncoder().encode('c ')); Deno.stdout.writeSync(new TextEncoder().encode('d\\n'))",
+			want{out: "a\nchild\nb c d\n", main: "2"},
+		},
 		{"a child in the background", "await " + child + ".spawn().status; console.log('e')", want{out: "child\ne\n"}},
 		{"Node's child", "import cp from 'node:child_process'; cp.execSync('echo f >&2', { stdio: 'inherit' }); undefined", want{err: "f\n"}},
 		{"a stream", "await new Blob(['g\\n']).stream().pipeTo(Deno.stdout.writable); console.log('h')", want{out: "g\nh\n"}},
@@ -98,8 +100,10 @@ await new Promise(() => {})`, kernel.TypeStdout, 100*time.Millisecond)
 // An interrupt that comes when its execution begins or ends hits it or nothing.
 func TestInterruptRaces(t *testing.T) {
 	c := boot(t)
-	codes := []string{"1", "console.log(1)", "await new Promise(r => setTimeout(r, 1)); 1", "for (let i = 0; i < 1e6; i++); 1",
-		"await null; 1", "for (let i = 0; i < 3e7; i++); 1"}
+	codes := []string{
+		"1", "console.log(1)", "await new Promise(r => setTimeout(r, 1)); 1", "for (let i = 0; i < 1e6; i++); 1",
+		"await null; 1", "for (let i = 0; i < 3e7; i++); 1",
+	}
 	for i := range 120 {
 		r := c.interruptAfter(codes[i%len(codes)], kernel.TypeStarted, time.Duration(i)*500*time.Microsecond)
 		require.Contains(t, []kernel.Ending{kernel.EndingOK, kernel.EndingInterrupted}, r.done.Ending, r.done.Value)

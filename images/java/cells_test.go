@@ -51,8 +51,10 @@ func TestCells(t *testing.T) {
 		{"exception whose message raises", "throw new RuntimeException() { public String getMessage() { throw new Error(); } };", want{error: "Error: "}},
 		{"value that cannot be shown", "new Object() { public String toString() { throw new Error(\"t\"); } }", want{error: "Error: t"}},
 		{"endless recursion", "int deep(int n) { return deep(n) + 1; }\ndeep(0)", want{error: "StackOverflowError: "}},
-		{"list that holds itself", "var l = new ArrayList<Object>(); l.add(l); display(\"application/json\", l);",
-			want{error: "IllegalArgumentException: data nests more than 256 deep"}},
+		{
+			"list that holds itself", "var l = new ArrayList<Object>(); l.add(l); display(\"application/json\", l);",
+			want{error: "IllegalArgumentException: data nests more than 256 deep"},
+		},
 		{"all of Java SE", "java.net.http.HttpClient.newHttpClient() != null && java.sql.Types.INTEGER == 4", want{main: "true"}},
 	} {
 		t.Run(cell.name, func(t *testing.T) {

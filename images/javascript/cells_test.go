@@ -48,8 +48,10 @@ func TestCells(t *testing.T) {
 		{"promise that is rejected", "Promise.reject(new RangeError('no'))", want{error: "RangeError: no"}},
 		{"await", "const later = await new Promise(r => setTimeout(r, 10, 'slept')); later", want{main: "'slept'"}},
 		{"for await", "for await (const n of (async function* () { yield 1; yield 2 })()) console.log(n)", want{out: "1\n2\n"}},
-		{"console", "console.log('%s is %d', 'a', 1); console.error('e'); console.table([[1]])",
-			want{out: "a is 1\n" + table, err: "e\n"}},
+		{
+			"console", "console.log('%s is %d', 'a', 1); console.error('e'); console.table([[1]])",
+			want{out: "a is 1\n" + table, err: "e\n"},
+		},
 		{"half of a surrogate pair", "process.stdout.write('\\ud800'); undefined", want{out: "\ufffd"}},
 		{"display", `display("a"); display({n: 2}); 3`, want{displays: "'a'\n{ n: 2 }", main: "3"}},
 		{"thrown text", "throw 'text'", want{error: "Error: 'text'"}},

@@ -115,8 +115,10 @@ func TestTimersGoOnAfterAnInterrupt(t *testing.T) {
 // An interrupt that comes when its execution begins or ends hits it or nothing.
 func TestInterruptRaces(t *testing.T) {
 	c := boot(t, "javascript")
-	codes := []string{"1", "console.log(1)", "display(1)", "await new Promise(r => setTimeout(r, 1)); 1", "for (let i = 0; i < 1e6; i++); 1",
-		"await null; 1", "for (let i = 0; i < 3e7; i++); 1"}
+	codes := []string{
+		"1", "console.log(1)", "display(1)", "await new Promise(r => setTimeout(r, 1)); 1", "for (let i = 0; i < 1e6; i++); 1",
+		"await null; 1", "for (let i = 0; i < 3e7; i++); 1",
+	}
 	for i := range 140 {
 		r := c.interruptAfter(codes[i%len(codes)], kernel.TypeStarted, time.Duration(i)*100*time.Microsecond)
 		require.Contains(t, []kernel.Ending{kernel.EndingOK, kernel.EndingInterrupted}, r.done.Ending, r.done.Value)

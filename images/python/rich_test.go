@@ -35,12 +35,18 @@ func TestDataFrames(t *testing.T) {
 	for _, c := range []struct{ name, code, data string }{
 		{"numbers and texts", "{'i': [1, 2], 'f': [0.5, 1], 's': ['a', '日本']}", `{"i": [1, 2], "f": [0.5, 1], "s": ["a", "日本"]}`},
 		{"NaN and infinities", "{'f': [float('nan'), float('inf')]}", `{"f": [null, null]}`},
-		{"missing values", "{'t': pd.to_datetime(['2024-01-02', None]), 'i': pd.array([1, None], dtype='Int64'), 'o': [None, pd.NA]}",
-			`{"t": ["2024-01-02T00:00:00", null], "i": [1, null], "o": [null, null]}`},
-		{"times", "{'t': [datetime.date(2024, 1, 2)], 'z': [pd.Timestamp('2024-01-02 03:04', tz='UTC')], 'd': [pd.Timedelta('1h')]}",
-			`{"t": ["2024-01-02"], "z": ["2024-01-02T03:04:00+00:00"], "d": ["0 days 01:00:00"]}`},
-		{"numpy's values", "{'n': [np.int8(3), np.array([1, np.nan]), np.datetime64('2024-01-02')], 'b': np.array([True, False, True])}",
-			`{"n": [3, [1, null], "2024-01-02"], "b": [true, false, true]}`},
+		{
+			"missing values", "{'t': pd.to_datetime(['2024-01-02', None]), 'i': pd.array([1, None], dtype='Int64'), 'o': [None, pd.NA]}",
+			`{"t": ["2024-01-02T00:00:00", null], "i": [1, null], "o": [null, null]}`,
+		},
+		{
+			"times", "{'t': [datetime.date(2024, 1, 2)], 'z': [pd.Timestamp('2024-01-02 03:04', tz='UTC')], 'd': [pd.Timedelta('1h')]}",
+			`{"t": ["2024-01-02"], "z": ["2024-01-02T03:04:00+00:00"], "d": ["0 days 01:00:00"]}`,
+		},
+		{
+			"numpy's values", "{'n': [np.int8(3), np.array([1, np.nan]), np.datetime64('2024-01-02')], 'b': np.array([True, False, True])}",
+			`{"n": [3, [1, null], "2024-01-02"], "b": [true, false, true]}`,
+		},
 		{"other objects", "{'o': [decimal.Decimal('1.10'), 1j, {1: (2, {3})}]}", `{"o": ["1.10", "1j", {"1": [2, [3]]}]}`},
 		{"no rows", "{'a': []}", `{"a": []}`},
 	} {

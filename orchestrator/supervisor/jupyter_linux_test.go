@@ -60,7 +60,7 @@ func scriptedLanguage(t *testing.T) Language {
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	require.NoError(t, os.Chmod(dir, 0o755))
 	program := filepath.Join(dir, "kernel")
-	require.NoError(t, os.WriteFile(program, content, 0o755)) //nolint:gosec // for another user to run
+	require.NoError(t, os.WriteFile(program, content, 0o755))
 	return Language{
 		Name: "scripted", Adapter: adapterJupyter, Argv: []string{program, scriptedKernel, connectionFile},
 		Env:  map[string]string{"A": "b"},
@@ -167,7 +167,7 @@ func TestJupyterExecute(t *testing.T) {
 		}
 	})
 	t.Run("questions are answered at once", func(t *testing.T) {
-		require.Equal(t, `{"status":"ok","value":""} <nil>`, m.run("ask name?").text(kernel.TypeStdout))
+		require.Equal(t, `answer: {"status":"ok","value":""} <nil>`, "answer: "+m.run("ask name?").text(kernel.TypeStdout))
 	})
 	t.Run("end that iopub loses is found by the reply", func(t *testing.T) {
 		require.Equal(t, []kernel.EventType{kernel.TypeStarted}, m.run("quiet").kinds())

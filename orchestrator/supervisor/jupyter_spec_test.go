@@ -37,7 +37,7 @@ func TestKernelspec(t *testing.T) {
 func TestConnectionFile(t *testing.T) {
 	dir := t.TempDir()
 	program := filepath.Join(dir, "x")
-	require.NoError(t, os.WriteFile(program, nil, 0o700)) //nolint:gosec // a program
+	require.NoError(t, os.WriteFile(program, nil, 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "text"), nil, 0o600))
 	env := []string{"A=b", "PATH=/nowhere:" + dir}
 

@@ -93,7 +93,8 @@ func TestJupyterReceive(t *testing.T) {
 		for _, bytes := range [][]byte{
 			frame(zmtpCommand, []byte("\x04PING")), framed(append([][]byte{[]byte("topic")}, proper...)...),
 			framed(append(proper, []byte("buffer"), make([]byte, 1<<20))...), framed(forged...), framed(proper[:4]...),
-			framed(long...), framed([]byte("no delimiter")), {zmtpLong, 0xff, 0, 0, 0, 0, 0, 0, 0},
+			framed(long...), framed([]byte("no delimiter")),
+			{zmtpLong, 0xff, 0, 0, 0, 0, 0, 0, 0},
 		} {
 			_, _ = peer.Write(bytes)
 		}

@@ -55,7 +55,8 @@ func openZMTP(conn net.Conn, socket, identity string) (*zmtpConn, error) {
 	greeting[0], greeting[9], greeting[10] = 0xff, 0x7f, 3
 	copy(greeting[12:], "NULL")
 	ready := zmtpProperty(zmtpProperty([]byte("\x05READY"), "Socket-Type", socket), "Identity", identity)
-	if _, err := conn.Write(append(append(greeting, zmtpCommand, byte(len(ready))), ready...)); err != nil {
+	hello := append(append(greeting, zmtpCommand, byte(len(ready))), ready...) //nolint:gosec // short
+	if _, err := conn.Write(hello); err != nil {
 		return nil, fmt.Errorf("greet the kernel: %w", err)
 	}
 	if _, err := io.ReadFull(z.in, greeting); err != nil {
@@ -82,7 +83,7 @@ func openZMTP(conn net.Conn, socket, identity string) (*zmtpConn, error) {
 
 // zmtpProperty appends a property of a handshake.
 func zmtpProperty(to []byte, name, value string) []byte {
-	to = append(append(to, byte(len(name))), name...)
+	to = append(append(to, byte(len(name))), name...)                              //nolint:gosec // short
 	return append(binary.BigEndian.AppendUint32(to, uint32(len(value))), value...) //nolint:gosec // short
 }
 
