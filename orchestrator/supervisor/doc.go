@@ -39,6 +39,9 @@
 //
 //	{"type":"dying","value":"no file descriptor is left"}
 //
+// Where an interpreter itself says on its standard error why it aborts, "fatal" in language.json is what comes before
+// that in the line, and the reason is told in the same way.
+//
 // In a result the type and main come before the data, and in an error type and name before the texts: of a frame longer
 // than kernel.MaxFrame only the ends are kept, and its beginning has to say what is to be told instead. A result has at
 // most 64 MIME types of at most 256 bytes each. Frames that are no JSON cost the kernel its life; types that the

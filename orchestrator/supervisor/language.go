@@ -38,6 +38,7 @@ type Language struct {
 	Argv      []string          `json:"argv"`      // the kernel's program and arguments
 	Env       map[string]string `json:"env"`       // the kernel's environment, beside what every kernel has
 	Interrupt string            `json:"interrupt"` // interruptSignal if empty
+	Fatal     string            `json:"fatal"`     // what comes before the reason where the interpreter tells why it aborts
 
 	// Of the Jupyter adapter only.
 	Kernelspec string       `json:"kernelspec"` // the name of one that the image holds and that gives what is not said here

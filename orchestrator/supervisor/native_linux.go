@@ -142,7 +142,7 @@ func (n *native) read(process *process, boot *pipe) {
 	n.mu.Unlock()
 	_ = n.channel.conn.Close()
 	boot.drain()
-	n.exit = exitOf(process.status, fault, n.killed.Load(), n.dying)
+	n.exit = exitOf(process.status, fault, n.killed.Load(), n.lastWords())
 	n.exit.Process = fmt.Sprintf("%s, pid %d", filepath.Base(n.language.Argv[0]), process.pid)
 	close(n.exited)
 }

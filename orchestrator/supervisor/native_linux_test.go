@@ -239,3 +239,16 @@ print(socket.socket(fileno=os.dup(3)).recv(100))`}, &sink)
 	require.NoError(t, <-ended)
 	require.Contains(t, sink.text(kernel.TypeStdout), `{"op":"interrupt"}`)
 }
+
+func TestNativeFatal(t *testing.T) {
+	m := newMachine(t)
+	m.language.Fatal = "FATAL: "
+	_, err := m.Boot(t.Context())
+	require.NoError(t, err)
+	m.run("os.write(2, b'FATAL: an earlier one\\n')")
+	var sink recorder
+	code := "os.write(2, b'x' * 10_000 + b'\\n--\\nFATAL: no room\\n1: 0xabc\\n'); os.abort()"
+	require.ErrorIs(t, m.Execute(t.Context(), Run{ID: "2", Code: code}, &sink), ErrExited)
+	require.Equal(t, "signal: aborted: no room", m.Exit().Value)
+	require.Contains(t, sink.text(kernel.TypeStderr), "1: 0xabc")
+}

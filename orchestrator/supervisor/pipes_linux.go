@@ -42,6 +42,7 @@ type pipe struct {
 
 	mu   sync.Mutex // held while bytes become events, so that their order is the pipe's
 	text decoder
+	end  string // of standard error
 }
 
 // openPipe makes a pipe for a stream.
@@ -149,8 +150,14 @@ func (p *pipe) flush() {
 	p.text.flush(p.emit)
 }
 
-// emit tells a text.
-func (p *pipe) emit(text string) { p.sink.Event(kernel.Event{Type: p.stream, Text: text}) }
+// emit tells a text. The end of standard error is kept: it can say why the kernel has died.
+func (p *pipe) emit(text string) {
+	if p.stream == kernel.TypeStderr {
+		p.end += text[max(0, len(text)-maxLastWords):]
+		p.end = p.end[max(0, len(p.end)-maxLastWords):]
+	}
+	p.sink.Event(kernel.Event{Type: p.stream, Text: text})
+}
 
 // shrink gives pipe buffers back, as far as what they hold allows.
 func (p *pipe) shrink() {
