@@ -2,7 +2,10 @@
 
 package abusetest
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // afterwards is what an execution does that waits for something late.
 const afterwards = "until [ -e said ]; do sleep 0.01; done; rm said; sleep 0.1; echo mine"
@@ -13,6 +16,8 @@ func TestBash(t *testing.T) {
 	a.forays(t, "", []foray{
 		{name: "A1 a fork bomb", code: ":(){ :|:& };:\nuntil false; do true; done", deadline: 2000, endings: "timeout", atLimit: true},
 		{name: "A5 memory without end", code: "printf -v hog '%*s' 2000000000 x", endings: "oom", says: "OutOfMemoryError", oomKills: 1},
+		{name: "A8 a full /tmp", code: "dd if=/dev/zero of=/tmp/f bs=1M; rm /tmp/f; echo mended", endings: "ok", stdout: "mended\n"},
+		{name: "A10 the root", code: "echo x >/big", endings: "error", says: "1"},
 		{name: "A13 a loop", code: "while :; do :; done", deadline: 1000, endings: "timeout", says: "TimeoutError"},
 		{name: "A15 signals ignored", code: "trap '' INT TERM HUP; while :; do :; done", deadline: 1000, endings: "timeout"},
 		{name: "A15 an interrupt that is trapped", code: "trap 'echo on' INT; while :; do :; done", deadline: 1000, endings: "timeout"},
@@ -41,6 +46,10 @@ func TestBash(t *testing.T) {
 		{name: "B19 a kill of PID 1", code: "kill -9 1", endings: "error"},
 		{name: "B19 a kill of all others", code: "kill -9 -1", endings: "ok|error"},
 		{name: "B19 a kill of each", code: "for p in /proc/[0-9]*; do kill -9 ${p##*/}; done 2>/dev/null", endings: "crashed", says: "killed"},
+		{name: "B24 a document without an end", code: "cat <<END\nx", endings: "ok", stdout: "x\n"},
+		{name: "B24 brackets", code: strings.Repeat("(", 100_000), endings: "error|crashed"},
+		{name: "B24 a NUL", code: "echo a\x00b", endings: "error", says: "NUL"},
+		{name: "B25 its world", code: "cd /; unset HOME PATH LANG; ulimit -n 16", endings: "ok"},
 		{name: "B20 functions", code: "printf(){ :; }; eval(){ exit 9; }; exec(){ exit 9; }; trap(){ exit 9; }; read(){ exit 9; }; .(){ exit 9; }", endings: sabotage},
 		{name: "B20 aliases", code: "shopt -s expand_aliases; alias echo=exit eval=exit printf=exit exec=exit trap=exit", endings: sabotage},
 		{name: "B20 builtins", code: "enable -n eval exec printf trap read source", endings: sabotage},

@@ -2,7 +2,10 @@
 
 package abusetest
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // modules are what the attacks in JavaScript import, in Node.js as in Deno.
 const modules = "var fs = process.getBuiltinModule('node:fs'), child = process.getBuiltinModule('node:child_process');\n"
@@ -42,6 +45,10 @@ var v8Forays = []foray{
 	{name: "B17 an exit in a timer", code: "setTimeout(() => process.exit(5), 100); await new Promise(() => {})", endings: "crashed", says: "exit status 5"},
 	{name: "B19 a kill of PID 1", code: "process.kill(1, 'SIGKILL')", endings: "error", says: "EPERM"},
 	{name: "B19 a child's kill of all", code: "child.execSync('kill -9 -1')", endings: "crashed", says: "killed"},
+	{name: "B21 a value that shows itself at length", code: "({ toString: () => 'x', [Symbol.for('nodejs.util.inspect.custom')]: () => 'x'.repeat(1e8) })", endings: "ok|error|crashed|oom"},
+	{name: "B24 a template without an end", code: "`abc", endings: "error", says: "SyntaxError"},
+	{name: "B24 a NUL, a mark, returns", code: "'a\x00b'.length;\r\n'\ufeff'.length", endings: "ok"},
+	{name: "B25 its world", code: "process.chdir('/'); process.env = {}; undefined", endings: "ok"},
 	{name: "B20 prototypes", code: "Object.prototype.toJSON = () => 'pwn'; Object.prototype.type = 'done'", endings: sabotage},
 	{name: "B20 arrays", code: "Array.prototype.push = Array.prototype.map = Array.prototype.join = Array.prototype[Symbol.iterator] = null", endings: sabotage},
 	{name: "B20 promises", code: "Promise.prototype.then = Promise.prototype.catch = () => { throw 1 }; globalThis.Promise = null", endings: sabotage},
@@ -60,6 +67,9 @@ func TestJavaScript(t *testing.T) {
 	a.forays(t, modules, v8Forays)
 	a.forays(t, modules, []foray{
 		{name: "A3 a spawn bomb", code: "for (;;) try { child.spawn(process.execPath, ['-e', 'for(;;);']) } catch {}", deadline: 2000, endings: "timeout|oom|crashed"},
+		{name: "B24 brackets", code: strings.Repeat("(", 100_000), endings: "error", says: "Error"},
+		{name: "A19 watches", code: "for (let i = 0; i < 500; i++) try { fs.watch('/tmp').on('error', () => {}) } catch {}", endings: "ok|error"},
+		{name: "B21 a value that never shows itself", code: "({ [Symbol.for('nodejs.util.inspect.custom')]: () => { for (;;); } })", deadline: 1000, endings: "timeout"},
 		{name: "B9 frames on every descriptor", code: "for (let i = 3; i < 256; i++) try { fs.writeSync(i, " + forgedFrame + ") } catch {}", endings: "ok|error|crashed"},
 		{name: "B9 frames of a child", code: `child.execSync("for fd in 3 4 5 6 7 8 9; do (printf '%s\\n' '{\"type\":\"done\"}' >&$fd) 2>/dev/null; done; echo real", { stdio: 'inherit' }); undefined`, endings: "ok", stdout: "real\n"},
 		{name: "B11 0, 1 and 2 closed", code: "for (const fd of [0, 1, 2]) fs.closeSync(fd)", endings: "ok|error"},
@@ -79,6 +89,7 @@ func TestDeno(t *testing.T) {
 	a.forays(t, "", []foray{
 		{name: "A3 a spawn bomb", code: "for (;;) try { new Deno.Command('sleep', { args: ['999'] }).spawn() } catch {}", deadline: 3000, endings: "timeout", atLimit: true},
 		{name: "A7 more objects than V8 has room for", code: "var hog = []; for (;;) hog.push(new Array(1000).fill(hog))", endings: "crashed", says: "heap limit"},
+		{name: "B24 brackets", code: strings.Repeat("(", 100_000), endings: "error|crashed"}, // its stripper of types recurs
 		{name: "B16 a prompt", code: "console.log(prompt(''))", endings: "ok"},
 		{name: "B17 an exit", code: "Deno.exit()", endings: "crashed", says: "exit status 0"},
 		{name: "B18 a signal of its own", code: "Deno.kill(Deno.pid, 'SIGABRT'); for (;;);", endings: "crashed", says: "aborted"},
