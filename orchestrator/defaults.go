@@ -33,7 +33,7 @@ func (m *Manager) makeDefaults() {
 			continue
 		}
 		m.inBackground(func(ctx context.Context) {
-			if err := m.establish(context.WithoutCancel(ctx), s, ctx.Done()); err != nil && ctx.Err() == nil {
+			if err := m.establish(ctx, s, ctx.Done()); err != nil && ctx.Err() == nil {
 				m.log.Warn("default context not made; its first use tries again", "language", language, "error", err)
 			}
 		})

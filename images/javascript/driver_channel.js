@@ -15,6 +15,7 @@ const FREE = 0;
 const MAIN = 1; // the main thread sends
 const WORKER = 2; // the worker has an execution terminated
 const cells = new Int32Array(new SharedArrayBuffer(12));
+const never = new Int32Array(new SharedArrayBuffer(4)); // what is never notified
 
 /** Call f while no interrupt can cut it. It must not run user code, and ends soon. */
 function whole(f) {
@@ -61,7 +62,9 @@ function write(bytes) {
     try {
       sent += writeSync(CHANNEL, bytes, sent, bytes.length - sent);
     } catch (error) {
-      if (error.code !== "EINTR" && error.code !== "EAGAIN") {
+      if (error.code === "EAGAIN") {
+        wait(never, 0, 0, 1); // whoever polls the channel has made it non-blocking
+      } else if (error.code !== "EINTR") {
         exit(70);
       }
     }

@@ -6,6 +6,7 @@ from datetime import timedelta
 from IPython.core.formatters import BaseFormatter, JSONFormatter
 from traitlets import ObjectName, Unicode
 
+from driver_channel import MAX_BUNDLE
 from driver_charts import chart
 
 MAX_CELLS = 250_000  # of a data frame that is told as data; of a larger one the text and the HTML have to do
@@ -75,7 +76,8 @@ def _or(default, function, obj):
 def _json(obj):
     from orjson import OPT_NON_STR_KEYS, OPT_SERIALIZE_NUMPY, dumps, loads
 
-    return loads(dumps(obj, option=OPT_NON_STR_KEYS | OPT_SERIALIZE_NUMPY))
+    text = dumps(obj, option=OPT_NON_STR_KEYS | OPT_SERIALIZE_NUMPY)
+    return loads(text) if len(text) <= MAX_BUNDLE else None
 
 
 def _chart(figure):

@@ -79,7 +79,7 @@ func (b *bash) start() error {
 // Setup implements Adapter.
 func (b *bash) Setup(ctx context.Context, cwd string, env map[string]string) error {
 	if fault := unfit("", env); fault != "" {
-		return errors.New(fault)
+		return &CwdError{Value: fault}
 	}
 	path, err := makeCwd(b.user, b.home, cwd)
 	if err != nil {

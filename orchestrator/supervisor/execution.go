@@ -107,6 +107,9 @@ func (e *execution) Ready(size int, stop <-chan struct{}) {
 		select {
 		case <-room:
 		case <-timer.C:
+		case <-e.ending: // what it has yet to tell must not outlast its grace
+			timer.Stop()
+			return
 		case <-c.closed:
 			timer.Stop()
 			return

@@ -77,7 +77,7 @@ func (d *jupyterDir) remove() error {
 		for i := range jupyterChannels {
 			_ = unix.Unlink(d.socket(i))
 		}
-		if err := unix.Rmdir(d.path); err != nil && err != unix.ENOENT {
+		if err := unix.Rmdir(d.path); err != nil && err != unix.ENOENT && err != unix.ENOTEMPTY {
 			return err
 		}
 		return nil

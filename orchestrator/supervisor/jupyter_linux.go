@@ -40,12 +40,14 @@ type jupyter struct {
 	exited chan struct{}
 	exit   Exit // read after exited
 
-	mu          sync.Mutex
-	process     *process
-	requests    map[string]*jupyterRequest // by the ids of their messages
-	cells       []string                   // the ids of those that run code of the user, oldest first
-	running     bool                       // code of the user, which an interrupt may hit
-	interrupted bool                       // the code that runs, or ran last
+	mu            sync.Mutex
+	process       *process
+	requests      map[string]*jupyterRequest // by the ids of their messages
+	cells         []string                   // the ids of those that run code of the user, oldest first
+	running       bool                       // code of the user, which an interrupt may hit
+	interrupted   bool                       // the code that runs, or ran last
+	interruptID   string                     // of the newest interrupt that was sent as a message
+	interruptSeen chan struct{}              // closed once the kernel has answered that; nil: it has, or there is none
 }
 
 var _ Adapter = (*jupyter)(nil)
@@ -82,6 +84,7 @@ func (j *jupyter) Boot(ctx context.Context) (version string, err error) {
 	select {
 	case <-j.exited: // its death is the better reason
 		err = ErrExited
+	case <-time.After(kernel.Grace):
 	case <-ctx.Done():
 	}
 	return "", fmt.Errorf("%w%s", err, j.boot.report())
@@ -131,7 +134,7 @@ func (j *jupyter) start(key string) (*jupyterDir, error) {
 func (j *jupyter) listen() {
 	if w := j.wire; w != nil {
 		w.read(w.shell, j.takeReply)
-		w.read(w.control, func(jupyterMessage) {}) // replies that nobody waits for
+		w.read(w.control, j.takeControl)
 		w.read(w.iopub, j.takePublished)
 		w.read(w.stdin, j.takeQuestion)
 	}
@@ -214,8 +217,29 @@ func (j *jupyter) Setup(ctx context.Context, cwd string, env map[string]string) 
 	return nil
 }
 
-// Ping implements Adapter.
+// takeControl takes a message from the control channel: the reply to an interrupt, which then has no effect any more.
+func (j *jupyter) takeControl(msg jupyterMessage) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.interruptSeen != nil && msg.parent == j.interruptID {
+		close(j.interruptSeen)
+		j.interruptSeen = nil
+	}
+}
+
+// Ping implements Adapter. A kernel that was sent an interrupt has seen it then.
 func (j *jupyter) Ping(ctx context.Context) error {
+	j.mu.Lock()
+	seen := j.interruptSeen
+	j.mu.Unlock()
+	if seen != nil {
+		select {
+		case <-seen:
+		case <-j.exited:
+		case <-ctx.Done():
+			return fmt.Errorf("kernel did not answer the interrupt: %w", ctx.Err())
+		}
+	}
 	r := j.open(nil)
 	defer j.forget(r)
 	for {
@@ -237,8 +261,10 @@ func (j *jupyter) Interrupt() error {
 	}
 	j.interrupted = true
 	if j.language.Interrupt == interruptMessage {
+		id, seen := newID(), make(chan struct{})
+		j.interruptID, j.interruptSeen = id, seen
 		// Not waited for: a kernel that does not read must not hold up the ladder. It ends with the connections.
-		j.reading.Go(func() { _ = j.wire.send(j.wire.control, jupyterInterrupt, newID(), nil, struct{}{}) })
+		j.reading.Go(func() { _ = j.wire.send(j.wire.control, jupyterInterrupt, id, nil, struct{}{}) })
 		return nil
 	}
 	return j.process.signalGroup(unix.SIGINT)

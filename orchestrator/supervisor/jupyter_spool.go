@@ -10,18 +10,22 @@ import (
 // spoolSize is how much output the spool of a kernel holds.
 const spoolSize = 4 * kernel.MaxFrame
 
+// maxOmissions is how often a spool notes that something was left out.
+const maxOmissions = 1024
+
 // spool takes output as fast as a kernel publishes it, since a kernel drops what is not taken, and tells sinks of it as
 // fast as they take it. What does not fit is left out and counted.
 type spool struct {
 	dead  <-chan struct{} // once closed, nobody is waited for
-	limit int64           // how much output it holds at most
+	limit int64           // how much it holds at most: output, and entryOverhead for each item
 
-	mu     sync.Mutex
-	items  []*spooled
-	size   int64
-	wake   chan struct{} // there is something new; capacity 1
-	closed bool
-	ended  chan struct{} // closed when all is told that was put before the close
+	mu        sync.Mutex
+	items     []*spooled
+	size      int64
+	omissions int           // how many items are of what was left out
+	wake      chan struct{} // there is something new; capacity 1
+	closed    bool
+	ended     chan struct{} // closed when all is told that was put before the close
 }
 
 // spooled is an event to be told, or a mark.
@@ -47,29 +51,39 @@ func (s *spool) put(sink Sink, ev kernel.Event, late bool) {
 		sink.Event(ev)
 		return
 	}
-	size := ev.OutputBytes()
+	size := ev.OutputBytes() + entryOverhead
 	var last *spooled
 	if n := len(s.items); n > 0 && s.items[n-1].sink == sink && s.items[n-1].passed == nil {
 		last = s.items[n-1]
 	}
 	switch {
 	case s.size+size > s.limit:
-		if last == nil || last.omitted == 0 {
-			last = &spooled{sink: sink, late: late}
-			s.items = append(s.items, last)
-		}
-		last.omitted += size
+		s.omit(last, sink, ev.OutputBytes(), late)
 	case ev.Text == "":
 		s.items = append(s.items, &spooled{sink: sink, ev: ev, late: late})
 		s.size += size
 	case last != nil && last.ev.Type == ev.Type && len(last.text)+len(ev.Text) <= kernel.MaxText:
 		last.text = append(last.text, ev.Text...)
-		s.size += size
+		s.size += size - entryOverhead
 	default:
 		s.items = append(s.items, &spooled{sink: sink, ev: kernel.Event{Type: ev.Type}, text: []byte(ev.Text), late: late})
 		s.size += size
 	}
 	s.poke()
+}
+
+// omit counts what does not fit, in the last item where that is of the same sink. Of very many sinks by turns, what is left
+// out is not told. The caller holds mu.
+func (s *spool) omit(last *spooled, sink Sink, size int64, late bool) {
+	if last == nil || last.omitted == 0 {
+		if s.omissions == maxOmissions {
+			return
+		}
+		s.omissions++
+		last = &spooled{sink: sink, late: late}
+		s.items = append(s.items, last)
+	}
+	last.omitted += size
 }
 
 // flush waits until all is told that was put before.
@@ -126,7 +140,7 @@ func (s *spool) run() {
 
 // tell tells of one item, which nobody else changes any more.
 func (s *spool) tell(item *spooled) {
-	size := item.ev.OutputBytes() + int64(len(item.text)) // of an omission: none
+	size := item.ev.OutputBytes() + int64(len(item.text))
 	switch {
 	case item.passed != nil:
 		close(item.passed)
@@ -147,6 +161,10 @@ func (s *spool) tell(item *spooled) {
 		item.sink.Event(ev)
 	})
 	s.mu.Lock()
-	s.size -= size
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	if item.omitted > 0 {
+		s.omissions--
+	} else {
+		s.size -= size + entryOverhead
+	}
 }

@@ -89,7 +89,9 @@ func (l *Language) check() error {
 				return fmt.Errorf("lacks code with %s to set up, enter or leave", codePlaceholder)
 			}
 		}
-	case l.Adapter != adapterNative && l.Adapter != adapterBash:
+	case l.Adapter == adapterBash:
+		interrupts = []string{"", interruptSignal}
+	case l.Adapter != adapterNative:
 		return fmt.Errorf("has the unknown adapter %q", l.Adapter)
 	}
 	if l.Output != "" && l.Output != outputMessages {

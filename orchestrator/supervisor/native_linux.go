@@ -32,11 +32,12 @@ type native struct {
 	exited  chan struct{}
 	exit    Exit // read after exited
 
-	mu      sync.Mutex
-	process *process
-	take    func(driverFrame) // takes the frames of the request that is being answered; nil: none is
-	outputs []*outputs        // oldest first
-	fault   error             // what the adapter has killed the kernel for
+	mu        sync.Mutex
+	process   *process
+	take      func(driverFrame) // takes the frames of the request that is being answered; nil: none is
+	outputs   []*outputs        // oldest first
+	interrupt chan struct{}     // the newest that was sent as a frame; closed once it is on its way
+	fault     error             // what the adapter has killed the kernel for
 }
 
 var _ Adapter = (*native)(nil)
@@ -219,8 +220,18 @@ func (n *native) Setup(ctx context.Context, cwd string, env map[string]string) e
 	return failed
 }
 
-// Ping implements Adapter.
+// Ping implements Adapter. The pong comes after an interrupt that is on its way.
 func (n *native) Ping(ctx context.Context) error {
+	n.mu.Lock()
+	sent := n.interrupt
+	n.mu.Unlock()
+	if sent != nil {
+		select {
+		case <-sent:
+		case <-n.exited:
+		case <-ctx.Done():
+		}
+	}
 	send := func() error { return n.channel.send(driverRequest{Op: "ping"}) }
 	return n.await(ctx, "ping", send, func(frame driverFrame) bool { return frame.Type == driverPong })
 }
@@ -278,7 +289,11 @@ func (n *native) Interrupt() error {
 	}
 	if n.language.Interrupt == interruptFrame {
 		// Not waited for: a driver that does not read must not hold up the ladder. It ends with the channel.
-		n.reading.Go(func() { _ = n.channel.send(driverRequest{Op: "interrupt"}) })
+		sent := make(chan struct{})
+		n.mu.Lock()
+		n.interrupt = sent
+		n.mu.Unlock()
+		n.reading.Go(func() { defer close(sent); _ = n.channel.send(driverRequest{Op: "interrupt"}) })
 	}
 	return process.signalGroup(unix.SIGINT)
 }
