@@ -3,6 +3,7 @@ package images
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -86,11 +87,22 @@ func TestAddFolder(t *testing.T) {
 	})
 	t.Run("one that does not boot is removed again", func(t *testing.T) {
 		b, o := adding(t)
-		b.options.Try = func(context.Context, string) (string, error) { return "", errDown }
+		b.options.Try = func(context.Context, string) (string, error) { return "", fmt.Errorf("%w: no such gem", ErrUnfit) }
 		_, err := b.add(t.Context(), o, someday)
-		require.ErrorIs(t, err, errDown)
+		require.ErrorIs(t, err, ErrUnfit)
+		require.ErrorContains(t, err, "no such gem")
 		require.Equal(t, "remove cubby-ruby", b.engine.calls[len(b.engine.calls)-1])
 		require.NotContains(t, b.engine.images, b.engine.builds[1].Tag)
+	})
+	t.Run("one that could not be tried stays: it may have been in use", func(t *testing.T) {
+		b, o := adding(t)
+		before, err := b.add(t.Context(), o, someday)
+		require.NoError(t, err)
+		b.options.Try = func(context.Context, string) (string, error) { return "", errDown }
+		_, err = b.add(t.Context(), o, someday)
+		require.ErrorIs(t, err, errDown)
+		require.ErrorContains(t, err, before.Tag+" was built and stays")
+		require.Contains(t, b.engine.images, before.Tag)
 	})
 	for name, tt := range map[string]struct {
 		spoil func(t *testing.T, o *AddOptions)

@@ -52,8 +52,8 @@ type BuildOptions struct {
 	Force    bool     // build what is there already, too
 	Progress io.Writer
 
-	// Try boots a new image once and returns its interpreter's version; nil: nobody looks. An image that does not boot
-	// is removed again.
+	// Try boots a new image once and returns its interpreter's version; nil: nobody looks. An image of which it says
+	// ErrUnfit is removed again.
 	Try func(ctx context.Context, tag string) (version string, err error)
 }
 

@@ -37,6 +37,8 @@ var (
 	ErrUnknownLanguage = errors.New("unknown language")
 	// ErrNoSupervisor: this binary carries no supervisor for the engine's architecture.
 	ErrNoSupervisor = errors.New("this binary was built without the supervisor")
+	// ErrUnfit: a new image does not boot, and the image is at fault.
+	ErrUnfit = errors.New("it does not boot")
 )
 
 // Language is a language that contexts can have.
