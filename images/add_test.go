@@ -77,6 +77,25 @@ func TestAddFolder(t *testing.T) {
 		require.NotEqual(t, second.Tag, third.Tag)
 		require.Len(t, b.engine.builds, 5)
 	})
+	t.Run("the umask changes nothing", func(t *testing.T) {
+		b, o := adding(t)
+		require.NoError(t, os.Chmod(filepath.Join(o.Dir, "Dockerfile"), 0o755))
+		first, err := b.add(t.Context(), o, someday)
+		require.NoError(t, err)
+		for name, mode := range map[string]os.FileMode{"Dockerfile": 0o700, "driver.rb": 0o600, "gems/Gemfile": 0o600} {
+			require.NoError(t, os.Chmod(filepath.Join(o.Dir, name), mode))
+		}
+		second, err := b.add(t.Context(), o, someday)
+		require.NoError(t, err)
+		require.Equal(t, first.Tag, second.Tag)
+		files, err := readFolder(o.Dir)
+		require.NoError(t, err)
+		modes := map[string]int64{}
+		for _, f := range files {
+			modes[f.name] = f.mode
+		}
+		require.Equal(t, map[string]int64{"Dockerfile": 0o755, "driver.rb": 0o644, "gems/Gemfile": 0o644, "language.json": 0o644}, modes)
+	})
 	t.Run("a Dockerfile with a base of its own needs none of ours", func(t *testing.T) {
 		b, o := adding(t)
 		write(t, filepath.Join(o.Dir, "Dockerfile"), "FROM ruby:3\n")
