@@ -53,7 +53,7 @@ func TestAddFolder(t *testing.T) {
 			"pull debian:trixie-slim", "build cubby-ruby-packages on debian", pruneOwn, pruneStale,
 			"build cubby-ruby on cubby-ruby-packages",
 		}, b.engine.calls)
-		require.Equal(t, []string{"Dockerfile", "ca.crt", "gems/Gemfile"}, b.engine.packed[0])
+		require.Equal(t, []string{"Dockerfile", "gems/Gemfile"}, b.engine.packed[0])
 		require.Equal(t, []string{
 			"Dockerfile.driver", "cubby/driver.rb", "cubby/language.json", "etc/group", "etc/passwd", "supervisor",
 		}, b.engine.packed[1])
@@ -76,6 +76,20 @@ func TestAddFolder(t *testing.T) {
 		require.NoError(t, err)
 		require.NotEqual(t, second.Tag, third.Tag)
 		require.Len(t, b.engine.builds, 5)
+	})
+	t.Run("certificates come to a Dockerfile that names them", func(t *testing.T) {
+		for dockerfile, want := range map[string][]string{
+			"FROM ruby:3\nCOPY . .\n":                    {"Dockerfile", "gems/Gemfile"},
+			"FROM ruby:3\nCOPY my-ca.crt ca.crt.old .\n": {"Dockerfile", "gems/Gemfile"},
+			"FROM ruby:3\nCOPY ca.crt /build/\n":         {"Dockerfile", "ca.crt", "gems/Gemfile"},
+			"FROM ruby:3\nCOPY [\"./ca.crt\", \"/\"]\n":  {"Dockerfile", "ca.crt", "gems/Gemfile"},
+		} {
+			b, o := adding(t)
+			write(t, filepath.Join(o.Dir, "Dockerfile"), dockerfile)
+			_, err := b.add(t.Context(), o, someday)
+			require.NoError(t, err)
+			require.Equal(t, want, b.engine.packed[0], dockerfile)
+		}
 	})
 	t.Run("the umask changes nothing", func(t *testing.T) {
 		b, o := adding(t)
@@ -136,6 +150,10 @@ func TestAddFolder(t *testing.T) {
 		"an alias of another":  {func(_ *testing.T, o *AddOptions) { o.Others = []Language{{Name: "rebol", Aliases: []string{"rb"}}} }, `"rb" is an alias of rebol`},
 		"another as an alias":  {func(_ *testing.T, o *AddOptions) { o.Others = []Language{{Name: "rb"}} }, `"rb" is a language that was added`},
 		"an alias of no shape": {func(t *testing.T, o *AddOptions) { t.Helper(); say(t, o, `{"name":"ruby","aliases":["r,b"]}`) }, `"r,b" cannot be`},
+		"certificates of its own": {
+			func(t *testing.T, o *AddOptions) { t.Helper(); write(t, filepath.Join(o.Dir, "ca.crt"), "own") },
+			"has a file ca.crt",
+		},
 		"a link": {func(t *testing.T, o *AddOptions) {
 			t.Helper()
 			require.NoError(t, os.Symlink("/etc/passwd", filepath.Join(o.Dir, "link")))

@@ -30,6 +30,10 @@ func (b *builder) fromFolder(ctx context.Context, o AddOptions, arch string) (gr
 	if g.language == nil || dockerfile == nil {
 		return ground{}, fmt.Errorf("%s lacks a Dockerfile or a language.json", o.Dir)
 	}
+	if slices.ContainsFunc(packages, func(f file) bool { return f.name == caFile }) {
+		return ground{}, fmt.Errorf("%s has a file %s, as which the Dockerfile finds this machine's certificates: give it another name",
+			o.Dir, caFile)
+	}
 	if _, err := b.readLanguage(g.language, o); err != nil { // before anything takes long
 		return ground{}, err
 	}
