@@ -105,33 +105,27 @@ func (a *app) imagesRemove() *cobra.Command {
 	}
 }
 
-// removeLanguage removes all images of an added language: its own and then those of its packages.
+// removeLanguage removes all images of an added language: its own and then those of its packages. Of a language that was
+// added before cubby brought one of that name along, packages stay: which are whose is not known.
 func (a *app) removeLanguage(ctx context.Context, e engine, name string) error {
-	if _, err := images.Lookup(name); err == nil {
-		return fmt.Errorf("%s is of cubby's own, and was not added; cubby clean removes images that nothing uses", name)
-	}
-	info, err := e.Info(ctx)
-	if err != nil {
-		return err
-	}
-	there, err := a.catalog(ctx, e, info.Architecture)
-	if err != nil {
-		return err
-	}
 	built, err := e.ListImages(ctx)
 	if err != nil {
 		return err
 	}
-	var tags []string
-	for _, image := range there.added {
-		if image.language.Name == name {
+	var tags, packages []string
+	for _, image := range built {
+		language, added := addedLanguage(image)
+		switch {
+		case added && language == name:
 			tags = append(tags, image.Tag)
+		case strings.HasPrefix(image.Tag, "cubby-"+name+"-packages:"):
+			packages = append(packages, image.Tag)
 		}
 	}
-	for _, image := range built {
-		if strings.HasPrefix(image.Tag, "cubby-"+name+"-packages:") {
-			tags = append(tags, image.Tag)
-		}
+	if _, err := images.Lookup(name); err != nil {
+		tags = append(tags, packages...)
+	} else if len(tags) == 0 {
+		return fmt.Errorf("%s is of cubby's own, and was not added; cubby clean removes images that nothing uses", name)
 	}
 	if len(tags) == 0 {
 		return fmt.Errorf("%w: %s was not added; cubby images ls shows what there is", orchestrator.ErrNotFound, name)

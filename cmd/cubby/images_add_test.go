@@ -134,7 +134,15 @@ func TestImagesRemove(t *testing.T) {
 		require.Contains(t, stderr, "remove the contexts in ruby first")
 		require.Empty(t, c.engine.cleaned)
 	})
-	for name, want := range map[string]string{"python": "of cubby's own", "py": "of cubby's own", "cobol": "was not added"} {
+	t.Run("of a language that cubby has come to bring along only what was added goes", func(t *testing.T) {
+		c := stock(t)
+		c.engine.built = append(c.engine.built, addedAs("python", "1", "2025", "ours"), builtImage("cubby-python-packages:1", 0))
+		require.Equal(t, "removed cubby-python:1\n", c.ok("images", "rm", "python"))
+		require.Equal(t, []string{"image cubby-python:1"}, c.engine.cleaned)
+	})
+	for name, want := range map[string]string{
+		"python": "of cubby's own", "py": "of cubby's own", "cobol": "was not added", "": "was not added",
+	} {
 		code, _, stderr := stock(t).run("images", "rm", name)
 		require.Equal(t, exitFault, code)
 		require.Contains(t, stderr, want)
