@@ -48,6 +48,7 @@ type fakeEngine struct {
 	files     map[string][]byte // of every image, in /opt/cubby
 	inUse     map[string]bool   // tags that a container uses
 	buildings []string          // the tags of what was built
+	listings  int               // how often images were listed
 
 	removeErr error // what removing an instance fails with
 
@@ -83,7 +84,10 @@ func (e *fakeEngine) ImageID(_ context.Context, tag string) (orchestrator.Image,
 	return orchestrator.Image{ID: "sha256:" + tag, Tag: tag}, nil
 }
 
-func (e *fakeEngine) ListImages(context.Context) ([]docker.BuiltImage, error) { return e.built, nil }
+func (e *fakeEngine) ListImages(context.Context) ([]docker.BuiltImage, error) {
+	e.listings++
+	return e.built, nil
+}
 
 func (e *fakeEngine) PullImage(context.Context, string, io.Writer) error { return nil }
 
