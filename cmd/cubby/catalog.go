@@ -163,10 +163,14 @@ func (c catalog) find(name, image string) (choice, error) {
 		return choice{l, l.Name}, nil
 	case own:
 		of, err := images.Lookup(image)
-		if err == nil && of.Name != l.Name {
-			err = fmt.Errorf("image %s is of %s and not of %s", image, of.Name, l.Name)
+		if err != nil {
+			return choice{}, err
 		}
-		return choice{l, image}, err
+		if of.Name != l.Name {
+			return choice{}, fmt.Errorf("image %s is of %s and not of %s", image, of.Name, l.Name)
+		}
+		folder, err := images.Folder(image)
+		return choice{l, folder}, err
 	case image != "":
 		return choice{}, fmt.Errorf("%s was added, and has the image that was added: name it without =%s", l.Name, image)
 	}
