@@ -23,7 +23,8 @@ func (a *app) imagesAdd() *cobra.Command {
 The folder of --dockerfile has a Dockerfile with what the language needs, a language.json, and a driver in files that are
 called driver…; images/README.md in cubby's sources says what is in them. The image of --image is on the engine or can be
 pulled, and has a kernel for Jupyter, or a language.json and a driver in /opt/cubby. cubby puts its supervisor on top and
-looks whether the kernel boots. To add a language again replaces it; a server takes the new image at its next start.`,
+looks whether the kernel boots. To add a language again replaces it, also for new contexts of a running server; but an
+image that a container uses stays, and a server that has found it keeps to it until its next start.`,
 		Example: `  cubby images add ruby --dockerfile ./ruby
   cubby images add julia --image quay.io/jupyter/julia-notebook --kernelspec julia-1.11`,
 		Args: arguments(1, 1),
