@@ -48,7 +48,7 @@ type Added struct {
 }
 
 // Add makes a user's own image one of a language: the supervisor, language.json and the driver come on top. The language
-// may not have a name or an alias of ours or of the Others. What was built goes again when it does not boot.
+// may not have a name or an alias of ours or of the Others. What was built goes again when it is ErrUnfit.
 func Add(ctx context.Context, engine Engine, options AddOptions) (Added, error) {
 	b := newBuilder(engine, options.BuildOptions)
 	return b.add(ctx, options, time.Now())
@@ -173,7 +173,8 @@ func (b *builder) readLanguage(raw []byte, o AddOptions) (Language, error) {
 	return language, nil
 }
 
-// try looks whether a new image boots, and removes one that does not: nobody could use it.
+// try looks whether a new image boots, and removes one that does not: nobody could use it. One that could not be tried
+// stays: its tag may be that of an image which was in use before.
 func (b *builder) try(ctx context.Context, name, tag string) (version string, err error) {
 	if b.options.Try == nil {
 		return "", nil
@@ -183,7 +184,10 @@ func (b *builder) try(ctx context.Context, name, tag string) (version string, er
 		b.say("%s %s boots", name, version)
 		return version, nil
 	}
-	err = fmt.Errorf("%s was built and does not boot: %w", tag, err)
+	if !errors.Is(err, ErrUnfit) {
+		return "", fmt.Errorf("%s was built and stays, but could not be tried: %w", tag, err)
+	}
+	err = fmt.Errorf("%s was built and is removed again: %w", tag, err)
 	cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), pruneTimeout)
 	defer cancel()
 	return "", errors.Join(err, b.engine.RemoveImage(cleaning, tag))

@@ -4,6 +4,7 @@ package images
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,7 +28,11 @@ func booting(engine *docker.Engine) func(ctx context.Context, tag string) (strin
 		if err != nil {
 			return "", err
 		}
-		return orchestrator.TryImage(ctx, engine, image, orchestrator.Limits{}, orchestrator.WideUIDs)
+		version, err := orchestrator.TryImage(ctx, engine, image, orchestrator.Limits{}, orchestrator.WideUIDs)
+		if err != nil {
+			err = fmt.Errorf("%w: %w", ErrUnfit, err)
+		}
+		return version, err
 	}
 }
 

@@ -3,6 +3,7 @@ package images
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -52,7 +53,7 @@ func TestAddFolder(t *testing.T) {
 			"pull debian:trixie-slim", "build cubby-ruby-packages on debian", pruneOwn, pruneStale,
 			"build cubby-ruby on cubby-ruby-packages",
 		}, b.engine.calls)
-		require.Equal(t, []string{"Dockerfile", "ca.crt", "gems/Gemfile"}, b.engine.packed[0])
+		require.Equal(t, []string{"Dockerfile", "gems/Gemfile"}, b.engine.packed[0])
 		require.Equal(t, []string{
 			"Dockerfile.driver", "cubby/driver.rb", "cubby/language.json", "etc/group", "etc/passwd", "supervisor",
 		}, b.engine.packed[1])
@@ -76,6 +77,39 @@ func TestAddFolder(t *testing.T) {
 		require.NotEqual(t, second.Tag, third.Tag)
 		require.Len(t, b.engine.builds, 5)
 	})
+	t.Run("certificates come to a Dockerfile that names them", func(t *testing.T) {
+		for dockerfile, want := range map[string][]string{
+			"FROM ruby:3\nCOPY . .\n":                    {"Dockerfile", "gems/Gemfile"},
+			"FROM ruby:3\nCOPY my-ca.crt ca.crt.old .\n": {"Dockerfile", "gems/Gemfile"},
+			"FROM ruby:3\nCOPY ca.crt /build/\n":         {"Dockerfile", "ca.crt", "gems/Gemfile"},
+			"FROM ruby:3\nCOPY [\"./ca.crt\", \"/\"]\n":  {"Dockerfile", "ca.crt", "gems/Gemfile"},
+		} {
+			b, o := adding(t)
+			write(t, filepath.Join(o.Dir, "Dockerfile"), dockerfile)
+			_, err := b.add(t.Context(), o, someday)
+			require.NoError(t, err)
+			require.Equal(t, want, b.engine.packed[0], dockerfile)
+		}
+	})
+	t.Run("the umask changes nothing", func(t *testing.T) {
+		b, o := adding(t)
+		require.NoError(t, os.Chmod(filepath.Join(o.Dir, "Dockerfile"), 0o755))
+		first, err := b.add(t.Context(), o, someday)
+		require.NoError(t, err)
+		for name, mode := range map[string]os.FileMode{"Dockerfile": 0o700, "driver.rb": 0o600, "gems/Gemfile": 0o600} {
+			require.NoError(t, os.Chmod(filepath.Join(o.Dir, name), mode))
+		}
+		second, err := b.add(t.Context(), o, someday)
+		require.NoError(t, err)
+		require.Equal(t, first.Tag, second.Tag)
+		files, err := readFolder(o.Dir)
+		require.NoError(t, err)
+		modes := map[string]int64{}
+		for _, f := range files {
+			modes[f.name] = f.mode
+		}
+		require.Equal(t, map[string]int64{"Dockerfile": 0o755, "driver.rb": 0o644, "gems/Gemfile": 0o644, "language.json": 0o644}, modes)
+	})
 	t.Run("a Dockerfile with a base of its own needs none of ours", func(t *testing.T) {
 		b, o := adding(t)
 		write(t, filepath.Join(o.Dir, "Dockerfile"), "FROM ruby:3\n")
@@ -86,11 +120,22 @@ func TestAddFolder(t *testing.T) {
 	})
 	t.Run("one that does not boot is removed again", func(t *testing.T) {
 		b, o := adding(t)
-		b.options.Try = func(context.Context, string) (string, error) { return "", errDown }
+		b.options.Try = func(context.Context, string) (string, error) { return "", fmt.Errorf("%w: no such gem", ErrUnfit) }
 		_, err := b.add(t.Context(), o, someday)
-		require.ErrorIs(t, err, errDown)
+		require.ErrorIs(t, err, ErrUnfit)
+		require.ErrorContains(t, err, "no such gem")
 		require.Equal(t, "remove cubby-ruby", b.engine.calls[len(b.engine.calls)-1])
 		require.NotContains(t, b.engine.images, b.engine.builds[1].Tag)
+	})
+	t.Run("one that could not be tried stays: it may have been in use", func(t *testing.T) {
+		b, o := adding(t)
+		before, err := b.add(t.Context(), o, someday)
+		require.NoError(t, err)
+		b.options.Try = func(context.Context, string) (string, error) { return "", errDown }
+		_, err = b.add(t.Context(), o, someday)
+		require.ErrorIs(t, err, errDown)
+		require.ErrorContains(t, err, before.Tag+" was built and stays")
+		require.Contains(t, b.engine.images, before.Tag)
 	})
 	for name, tt := range map[string]struct {
 		spoil func(t *testing.T, o *AddOptions)
@@ -105,6 +150,10 @@ func TestAddFolder(t *testing.T) {
 		"an alias of another":  {func(_ *testing.T, o *AddOptions) { o.Others = []Language{{Name: "rebol", Aliases: []string{"rb"}}} }, `"rb" is an alias of rebol`},
 		"another as an alias":  {func(_ *testing.T, o *AddOptions) { o.Others = []Language{{Name: "rb"}} }, `"rb" is a language that was added`},
 		"an alias of no shape": {func(t *testing.T, o *AddOptions) { t.Helper(); say(t, o, `{"name":"ruby","aliases":["r,b"]}`) }, `"r,b" cannot be`},
+		"certificates of its own": {
+			func(t *testing.T, o *AddOptions) { t.Helper(); write(t, filepath.Join(o.Dir, "ca.crt"), "own") },
+			"has a file ca.crt",
+		},
 		"a link": {func(t *testing.T, o *AddOptions) {
 			t.Helper()
 			require.NoError(t, os.Symlink("/etc/passwd", filepath.Join(o.Dir, "link")))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -52,8 +53,8 @@ type BuildOptions struct {
 	Force    bool     // build what is there already, too
 	Progress io.Writer
 
-	// Try boots a new image once and returns its interpreter's version; nil: nobody looks. An image that does not boot
-	// is removed again.
+	// Try boots a new image once and returns its interpreter's version; nil: nobody looks. An image of which it says
+	// ErrUnfit is removed again.
 	Try func(ctx context.Context, tag string) (version string, err error)
 }
 
@@ -218,7 +219,13 @@ func (b *builder) packages(ctx context.Context, f folder) (string, error) {
 	return tag, b.fetch(ctx, tag, files)
 }
 
-// fetch builds an image whose stages see the certificates, and prunes these stages however that ends; those of builds
+// caFile is the name, in a build context, of the certificates that stages trust.
+const caFile = "ca.crt"
+
+// wantsCA matches a Dockerfile that names them. Any other does not get them: it may copy all that there is.
+var wantsCA = regexp.MustCompile(`(?m)(^|[^\w.-])ca\.crt($|[^\w.-])`)
+
+// fetch builds an image whose stages see the certificates, if they name them, and prunes these stages however that ends; those of builds
 // that were killed as well.
 func (b *builder) fetch(ctx context.Context, tag string, files []file) (err error) {
 	stage := rand.Text()
@@ -231,7 +238,9 @@ func (b *builder) fetch(ctx context.Context, tag string, files []file) (err erro
 				StageLabel, pruneErr))
 		}
 	}()
-	files = append(slices.Clone(files), file{name: "ca.crt", mode: 0o644, content: b.options.CA})
+	if slices.ContainsFunc(files, func(f file) bool { return f.name == "Dockerfile" && wantsCA.Match(f.content) }) {
+		files = append(slices.Clone(files), file{name: caFile, mode: 0o644, content: b.options.CA})
+	}
 	args := map[string]string{"STAGE": stage}
 	if b.base != "" {
 		args["BASE"] = b.base

@@ -253,10 +253,10 @@ func TestBuildFails(t *testing.T) {
 		b.options.Images = []string{"python"}
 		b.options.Try = func(_ context.Context, tag string) (string, error) {
 			require.NotEmpty(t, b.engine.images[tag])
-			return "", errDown
+			return "", ErrUnfit
 		}
 		err := b.run(t.Context())
-		require.ErrorIs(t, err, errDown)
+		require.ErrorIs(t, err, ErrUnfit)
 		require.ErrorContains(t, err, "cubby-python:")
 		require.Equal(t, "remove cubby-python", b.engine.calls[len(b.engine.calls)-1])
 	})

@@ -30,6 +30,10 @@ func (b *builder) fromFolder(ctx context.Context, o AddOptions, arch string) (gr
 	if g.language == nil || dockerfile == nil {
 		return ground{}, fmt.Errorf("%s lacks a Dockerfile or a language.json", o.Dir)
 	}
+	if slices.ContainsFunc(packages, func(f file) bool { return f.name == caFile }) {
+		return ground{}, fmt.Errorf("%s has a file %s, as which the Dockerfile finds this machine's certificates: give it another name",
+			o.Dir, caFile)
+	}
 	if _, err := b.readLanguage(g.language, o); err != nil { // before anything takes long
 		return ground{}, err
 	}
@@ -71,7 +75,8 @@ func sortFolder(files []file) (g ground, packages []file, dockerfile []byte) {
 	return g, packages, dockerfile
 }
 
-// readFolder returns the files of a folder, with their modes.
+// readFolder returns the files of a folder, which everybody may read, whatever the umask has made of them: the kernel's
+// uid is nobody's. Those that their owner may execute stay executable.
 func readFolder(dir string) ([]file, error) {
 	root := os.DirFS(dir)
 	var files []file
@@ -94,7 +99,11 @@ func readFolder(dir string) ([]file, error) {
 		if size += len(content); size > maxFolder {
 			return fmt.Errorf("the files have more than %d MiB: let the Dockerfile fetch what is large", maxFolder>>20)
 		}
-		files = append(files, file{name: name, mode: int64(info.Mode().Perm()), content: content})
+		mode := int64(0o644)
+		if info.Mode()&0o100 != 0 {
+			mode = 0o755
+		}
+		files = append(files, file{name: name, mode: mode, content: content})
 		return nil
 	})
 	if err != nil {

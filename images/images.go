@@ -7,10 +7,7 @@
 package images
 
 import (
-	"archive/tar"
-	"bytes"
 	"cmp"
-	"crypto/sha256"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -37,6 +34,8 @@ var (
 	ErrUnknownLanguage = errors.New("unknown language")
 	// ErrNoSupervisor: this binary carries no supervisor for the engine's architecture.
 	ErrNoSupervisor = errors.New("this binary was built without the supervisor")
+	// ErrUnfit: a new image does not boot, and the image is at fault.
+	ErrUnfit = errors.New("it does not boot")
 )
 
 // Language is a language that contexts can have.
@@ -54,6 +53,12 @@ func Lookup(name string) (Language, error) { return embedded.lookup(name) }
 // Tag returns the tag of an image's current version for an architecture, as Go or the engine names it. The image is named
 // by its folder or by a language or alias, whose usual image is meant. The error is ErrUnknownLanguage or ErrNoSupervisor.
 func Tag(image, arch string) (string, error) { return embedded.tag(image, arch) }
+
+// Folder returns the name of the folder of an image that is named as for Tag. The error is ErrUnknownLanguage.
+func Folder(image string) (string, error) {
+	f, err := embedded.folder(image)
+	return f.name, err
+}
 
 // PackagesTag returns what the tag of an image's packages begins with as long as they are current; what follows names
 // the base that they are built on. The error is ErrUnknownLanguage.
@@ -186,30 +191,6 @@ func (t tree) packagesTag(name string) (string, error) {
 	return fmt.Sprintf("cubby-%s-packages:%s-", f.packages, digest(files)), nil
 }
 
-// digest returns a digest of files, whatever their order.
-func digest(files []file) string {
-	sum := sha256.New()
-	for _, f := range slices.SortedFunc(slices.Values(files), func(a, b file) int { return strings.Compare(a.name, b.name) }) {
-		fmt.Fprintf(sum, "%q %o %d\n", f.name, f.mode, len(f.content))
-		sum.Write(f.content)
-	}
-	return fmt.Sprintf("%x", sum.Sum(nil)[:8])
-}
-
-// digestOf returns a digest of one file's content.
-func digestOf(content []byte) string {
-	sum := sha256.Sum256(content)
-	return fmt.Sprintf("%x", sum[:8])
-}
-
-// file is one file of a build context.
-type file struct {
-	name    string
-	mode    int64
-	content []byte
-	link    string // what it leads to, for a symbolic link
-}
-
 // driver returns what an image is made of beside its packages: the driver's files, language.json and the supervisor, which
 // alone is executable.
 func (t tree) driver(f folder, arch string) ([]file, error) {
@@ -228,26 +209,6 @@ func (t tree) driver(f folder, arch string) ([]file, error) {
 	files = slices.DeleteFunc(files, func(f file) bool { return f.name == "language.json" })
 	return append(files, file{name: "language.json", mode: 0o644, content: language},
 		file{name: "supervisor", mode: 0o755, content: binary}), nil
-}
-
-// filesOf returns the files of a language's folder. Embedded files have lost their modes.
-func filesOf(tree fs.FS, language string) ([]file, error) {
-	var files []file
-	err := fs.WalkDir(tree, language, func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		content, err := fs.ReadFile(tree, name)
-		if err != nil {
-			return err
-		}
-		files = append(files, file{name: strings.TrimPrefix(name, language+"/"), mode: 0o644, content: content})
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read the files of %s: %w", language, err)
-	}
-	return files, nil
 }
 
 func (t tree) supervisor(arch string) ([]byte, error) {
@@ -275,26 +236,4 @@ func goArch(arch string) (string, error) {
 	default:
 		return "", fmt.Errorf("%w for %s: engines on amd64 and arm64 can be used", ErrNoSupervisor, arch)
 	}
-}
-
-// buildContext returns files as a build context.
-func buildContext(files []file) (*bytes.Buffer, error) {
-	var archive bytes.Buffer
-	w := tar.NewWriter(&archive)
-	for _, f := range files {
-		header := &tar.Header{Name: f.name, Mode: f.mode, Size: int64(len(f.content))}
-		if f.link != "" {
-			header.Typeflag, header.Linkname = tar.TypeSymlink, f.link
-		}
-		if err := w.WriteHeader(header); err != nil {
-			return nil, fmt.Errorf("pack %s: %w", f.name, err)
-		}
-		if _, err := w.Write(f.content); err != nil {
-			return nil, fmt.Errorf("pack %s: %w", f.name, err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("pack the build context: %w", err)
-	}
-	return &archive, nil
 }

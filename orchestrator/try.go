@@ -10,7 +10,8 @@ import (
 )
 
 // TryImage starts a container of an image as contexts have it, waits until its kernel has booted, removes it and returns
-// the version of the interpreter. The error is ErrNoBoot, with what the kernel said, where the image is at fault.
+// the version of the interpreter. Where the image is at fault, the error is ErrNoBoot, with what the kernel said, or ErrInvalid
+// for an image that contexts cannot have, as one with a VOLUME.
 func TryImage(ctx context.Context, engine Engine, image Image, limits Limits, uids UIDRange) (version string, err error) {
 	spec := ContainerSpec{
 		Name: "cubby-try-" + strings.ToLower(rand.Text()[:16]), Image: image.ID, UID: uids.pick(),

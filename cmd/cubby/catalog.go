@@ -42,21 +42,33 @@ func ownLanguages() ([]orchestrator.Language, error) {
 
 // catalog looks for what was added to an engine of an architecture.
 func (a *app) catalog(ctx context.Context, e engine, arch string) (catalog, error) {
-	own, err := ownLanguages()
+	built, err := e.ListImages(ctx)
 	if err != nil {
 		return catalog{}, err
 	}
-	built, err := e.ListImages(ctx)
+	return a.catalogOf(built, arch)
+}
+
+// addedLanguage returns the language that an image was added as. Not ok: it is ours, or has inherited the labels of
+// another.
+func addedLanguage(image docker.BuiltImage) (language string, ok bool) {
+	language = image.Labels[images.LabelLanguage]
+	name, _, _ := strings.Cut(image.Tag, ":")
+	return language, image.Labels[images.LabelAdded] != "" && name == "cubby-"+language
+}
+
+// catalogOf sorts the images of an engine of an architecture.
+func (a *app) catalogOf(built []docker.BuiltImage, arch string) (catalog, error) {
+	own, err := ownLanguages()
 	if err != nil {
 		return catalog{}, err
 	}
 	c := catalog{own: own}
 	for _, image := range built {
-		l := orchestrator.Language{Name: image.Labels[images.LabelLanguage]}
-		name, _, _ := strings.Cut(image.Tag, ":")
-		_, taken := orchestrator.LookupLanguage(own, l.Name)
-		if image.Labels[images.LabelAdded] == "" || name != "cubby-"+l.Name || taken == nil {
-			continue // ours, or one that has inherited the labels of another
+		name, added := addedLanguage(image)
+		l := orchestrator.Language{Name: name}
+		if _, taken := orchestrator.LookupLanguage(own, l.Name); !added || taken == nil {
+			continue
 		}
 		if aliases := image.Labels[images.LabelAliases]; aliases != "" {
 			l.Aliases = strings.Split(aliases, ",")
@@ -151,10 +163,14 @@ func (c catalog) find(name, image string) (choice, error) {
 		return choice{l, l.Name}, nil
 	case own:
 		of, err := images.Lookup(image)
-		if err == nil && of.Name != l.Name {
-			err = fmt.Errorf("image %s is of %s and not of %s", image, of.Name, l.Name)
+		if err != nil {
+			return choice{}, err
 		}
-		return choice{l, image}, err
+		if of.Name != l.Name {
+			return choice{}, fmt.Errorf("image %s is of %s and not of %s", image, of.Name, l.Name)
+		}
+		folder, err := images.Folder(image)
+		return choice{l, folder}, err
 	case image != "":
 		return choice{}, fmt.Errorf("%s was added, and has the image that was added: name it without =%s", l.Name, image)
 	}

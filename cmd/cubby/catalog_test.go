@@ -58,7 +58,8 @@ func TestChoose(t *testing.T) {
 		"none means all of ours":    {nil, []string{"other=other", "python=python"}},
 		"names and aliases, once":   {[]string{"py", "Python", "xruby"}, []string{"python=python", "ruby="}},
 		"an image of the language":  {[]string{"py=python"}, []string{"python=python"}},
-		"the same image named once": {[]string{"python", "python=python"}, []string{"python=python"}},
+		"the same image named once": {[]string{"python", "python=python", "python=PY"}, []string{"python=python"}},
+		"an image in any case":      {[]string{"python=Python-Slim"}, []string{"python=python-slim"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			chosen, err := there.choose(tt.names)

@@ -136,7 +136,7 @@ func (a *app) listImages(ctx context.Context, e engine) ([]listedImage, error) {
 	if err != nil {
 		return nil, err
 	}
-	there, err := a.catalog(ctx, e, info.Architecture)
+	there, err := a.catalogOf(built, info.Architecture)
 	if err != nil {
 		return nil, err
 	}

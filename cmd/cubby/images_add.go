@@ -23,7 +23,8 @@ func (a *app) imagesAdd() *cobra.Command {
 The folder of --dockerfile has a Dockerfile with what the language needs, a language.json, and a driver in files that are
 called driver…; images/README.md in cubby's sources says what is in them. The image of --image is on the engine or can be
 pulled, and has a kernel for Jupyter, or a language.json and a driver in /opt/cubby. cubby puts its supervisor on top and
-looks whether the kernel boots. To add a language again replaces it; a server takes the new image at its next start.`,
+looks whether the kernel boots. To add a language again replaces it, also for new contexts of a running server; but an
+image that a container uses stays, and a server that has found it keeps to it until its next start.`,
 		Example: `  cubby images add ruby --dockerfile ./ruby
   cubby images add julia --image quay.io/jupyter/julia-notebook --kernelspec julia-1.11`,
 		Args: arguments(1, 1),
@@ -105,33 +106,27 @@ func (a *app) imagesRemove() *cobra.Command {
 	}
 }
 
-// removeLanguage removes all images of an added language: its own and then those of its packages.
+// removeLanguage removes all images of an added language: its own and then those of its packages. Of a language that was
+// added before cubby brought one of that name along, packages stay: which are whose is not known.
 func (a *app) removeLanguage(ctx context.Context, e engine, name string) error {
-	if _, err := images.Lookup(name); err == nil {
-		return fmt.Errorf("%s is of cubby's own, and was not added; cubby clean removes images that nothing uses", name)
-	}
-	info, err := e.Info(ctx)
-	if err != nil {
-		return err
-	}
-	there, err := a.catalog(ctx, e, info.Architecture)
-	if err != nil {
-		return err
-	}
 	built, err := e.ListImages(ctx)
 	if err != nil {
 		return err
 	}
-	var tags []string
-	for _, image := range there.added {
-		if image.language.Name == name {
+	var tags, packages []string
+	for _, image := range built {
+		language, added := addedLanguage(image)
+		switch {
+		case added && language == name:
 			tags = append(tags, image.Tag)
+		case strings.HasPrefix(image.Tag, "cubby-"+name+"-packages:"):
+			packages = append(packages, image.Tag)
 		}
 	}
-	for _, image := range built {
-		if strings.HasPrefix(image.Tag, "cubby-"+name+"-packages:") {
-			tags = append(tags, image.Tag)
-		}
+	if _, err := images.Lookup(name); err != nil {
+		tags = append(tags, packages...)
+	} else if len(tags) == 0 {
+		return fmt.Errorf("%s is of cubby's own, and was not added; cubby clean removes images that nothing uses", name)
 	}
 	if len(tags) == 0 {
 		return fmt.Errorf("%w: %s was not added; cubby images ls shows what there is", orchestrator.ErrNotFound, name)

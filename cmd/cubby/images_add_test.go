@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"cubby/images"
+	"cubby/orchestrator"
 	"cubby/orchestrator/docker"
 	"cubby/orchestrator/enginetest"
 )
@@ -56,6 +57,28 @@ func TestImagesAdd(t *testing.T) {
 		require.Equal(t, exitFault, code)
 		require.Contains(t, stderr, "kernel did not boot")
 		require.Contains(t, stderr, "no such gem")
+		require.Empty(t, c.catalog().added)
+	})
+	t.Run("one that could not be tried is kept, and so are those before", func(t *testing.T) {
+		for name, hooks := range map[string]enginetest.Hooks{
+			"start":  {Start: func() error { return orchestrator.ErrEngine }},
+			"remove": {Remove: func() error { return orchestrator.ErrEngine }},
+		} {
+			c := newCLI(t)
+			c.engine.built = []docker.BuiltImage{addedAs("ruby", "before", "2024", "ours")}
+			c.engine.Hook(hooks)
+			code, _, stderr := c.run("images", "add", "ruby", "--dockerfile", folder(t))
+			require.Equal(t, exitFault, code, name)
+			require.Contains(t, stderr, "could not be tried", name)
+			require.Len(t, c.catalog().added, 2, name)
+		}
+	})
+	t.Run("an image that contexts cannot have is not kept", func(t *testing.T) {
+		c := newCLI(t)
+		c.engine.Hook(enginetest.Hooks{Start: func() error { return orchestrator.ErrInvalid }})
+		code, _, stderr := c.run("images", "add", "ruby", "--dockerfile", folder(t))
+		require.Equal(t, exitFault, code)
+		require.Contains(t, stderr, "is removed again")
 		require.Empty(t, c.catalog().added)
 	})
 	for name, tt := range map[string]struct {
@@ -111,7 +134,15 @@ func TestImagesRemove(t *testing.T) {
 		require.Contains(t, stderr, "remove the contexts in ruby first")
 		require.Empty(t, c.engine.cleaned)
 	})
-	for name, want := range map[string]string{"python": "of cubby's own", "py": "of cubby's own", "cobol": "was not added"} {
+	t.Run("of a language that cubby has come to bring along only what was added goes", func(t *testing.T) {
+		c := stock(t)
+		c.engine.built = append(c.engine.built, addedAs("python", "1", "2025", "ours"), builtImage("cubby-python-packages:1", 0))
+		require.Equal(t, "removed cubby-python:1\n", c.ok("images", "rm", "python"))
+		require.Equal(t, []string{"image cubby-python:1"}, c.engine.cleaned)
+	})
+	for name, want := range map[string]string{
+		"python": "of cubby's own", "py": "of cubby's own", "cobol": "was not added", "": "was not added",
+	} {
 		code, _, stderr := stock(t).run("images", "rm", name)
 		require.Equal(t, exitFault, code)
 		require.Contains(t, stderr, want)

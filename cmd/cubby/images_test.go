@@ -43,6 +43,7 @@ func TestImagesList(t *testing.T) {
 	require.NoError(t, err)
 	c.engine.built = []docker.BuiltImage{builtImage("cubby-python:current", 0), builtImage(packages+"base", 0)}
 	require.Regexp(t, `cubby-python:current +current`, c.ok("images", "ls"))
+	require.Equal(t, 1, c.engine.listings, "one listing is of one moment")
 	require.Regexp(t, packages+`base +current`, c.ok("images", "ls"))
 	require.Contains(t, c.ok("images", "ls", "--json"), `"packages": true`)
 }

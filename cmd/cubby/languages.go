@@ -121,12 +121,16 @@ func checkImages(ctx context.Context, finder orchestrator.Images, chosen []orche
 	return nil
 }
 
-// try boots an image once, as a context has it, and returns the version of its interpreter.
+// try boots an image once, as a context has it, and returns the version of its interpreter. The error is images.ErrUnfit
+// where the image is at fault, and not the engine, or whoever interrupts.
 func (a *app) try(ctx context.Context, e engine, info docker.Info, tag string) (string, error) {
 	image, err := e.ImageID(ctx, tag)
 	if err != nil {
 		return "", err
 	}
 	version, err := orchestrator.TryImage(ctx, e, image, orchestrator.DefaultLimits(), uidsOf(info))
+	if errors.Is(err, orchestrator.ErrNoBoot) || errors.Is(err, orchestrator.ErrInvalid) {
+		err = fmt.Errorf("%w: %w", images.ErrUnfit, err)
+	}
 	return cmp.Or(version, "(of no version)"), err
 }

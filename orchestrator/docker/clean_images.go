@@ -68,7 +68,8 @@ func (e *Engine) layersOf(ctx context.Context, digest string) ([]string, error) 
 	return found.RootFS.Layers, nil
 }
 
-// removeImages removes the images that cubby made, but for those that the used ones need, and returns how many.
+// removeImages removes the images that cubby made, but for those that the used ones need, and returns how many. An image
+// that has tags of somebody else's beside ours loses ours.
 func (e *Engine) removeImages(ctx context.Context, used layers) (int, error) {
 	found, err := e.api.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("label", LabelImage))})
 	if err != nil {
@@ -77,12 +78,16 @@ func (e *Engine) removeImages(ctx context.Context, used layers) (int, error) {
 	removed := 0
 	var failed *multierror.Error
 	for _, summary := range found {
+		refs := ownRefs(summary)
+		if len(refs) == 0 {
+			continue
+		}
 		of, err := e.layersOf(ctx, summary.ID)
 		if err == nil {
 			if used.needs(summary.ID, of) {
 				continue
 			}
-			err = e.removeTags(ctx, summary)
+			err = e.removeTags(ctx, refs)
 		}
 		if err != nil {
 			failed = multierror.Append(failed, err)
@@ -93,13 +98,19 @@ func (e *Engine) removeImages(ctx context.Context, used layers) (int, error) {
 	return removed, failed.ErrorOrNil()
 }
 
+// ownRefs returns the tags by which an image is cubby's, or its digest if it has no tag. Whatever somebody builds on an
+// image of cubby's inherits its label, and anybody can give it another tag: such tags are theirs.
+func ownRefs(summary image.Summary) []string {
+	tags := slices.DeleteFunc(slices.Clone(summary.RepoTags), func(tag string) bool { return tag == untagged })
+	if len(tags) == 0 {
+		return []string{summary.ID}
+	}
+	return slices.DeleteFunc(tags, func(tag string) bool { return tag != summary.Labels[LabelImage] })
+}
+
 // removeTags removes an image by its tags: a tag goes even while another image is built on it, and an image without
 // tags goes with the last that is.
-func (e *Engine) removeTags(ctx context.Context, summary image.Summary) error {
-	refs := slices.DeleteFunc(summary.RepoTags, func(tag string) bool { return tag == untagged })
-	if len(refs) == 0 {
-		refs = []string{summary.ID}
-	}
+func (e *Engine) removeTags(ctx context.Context, refs []string) error {
 	var errs []error
 	for _, ref := range refs {
 		errs = append(errs, e.RemoveImage(ctx, ref))

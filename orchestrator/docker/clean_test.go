@@ -12,19 +12,20 @@ import (
 	"cubby/orchestrator"
 )
 
-// newLittered returns a daemon with two containers, two volumes and two images of cubby.
+// newLittered returns a daemon with two containers, two volumes and two images of cubby, and what somebody made of one.
 func newLittered(t *testing.T) *daemon {
 	t.Helper()
 	d := newDaemon(t)
 	d.on("GET /containers/json", reply(http.StatusOK, `[{"Id":"c1","State":"running"},{"Id":"c2","State":"created"}]`))
 	d.on("GET /volumes", reply(http.StatusOK, `{"Volumes":[{"Name":"v1"},{"Name":"v2"}]}`))
-	d.on("GET /images/json", reply(http.StatusOK, `[{"Id":"sha256:1","RepoTags":["a:1","b:1"]},{"Id":"sha256:2","RepoTags":["<none>:<none>"]}]`))
+	d.on("GET /images/json", reply(http.StatusOK, `[
+		{"Id":"sha256:1","RepoTags":["a:1","mine:1"],"Labels":{"cubby.image":"a:1"}},
+		{"Id":"sha256:2","RepoTags":["<none>:<none>"],"Labels":{"cubby.image":"unfinished"}},
+		{"Id":"sha256:3","RepoTags":["mine:2"],"Labels":{"cubby.image":"a:1"}}]`))
 	d.on("DELETE /containers/c1", reply(http.StatusNoContent, ""))
 	d.on("DELETE /volumes/v1", reply(http.StatusNoContent, ""))
 	d.on("DELETE /volumes/v2", refuse(http.StatusNotFound, "went with its container"))
-	d.on("DELETE /images/a:1", reply(http.StatusOK, `[]`))
-	d.on("DELETE /images/b:1", reply(http.StatusOK, `[]`))
-	d.on("DELETE /images/sha256:2", reply(http.StatusOK, `[]`))
+	d.on("DELETE /images/{ref}", reply(http.StatusOK, `[]`))
 	return d
 }
 
@@ -34,8 +35,11 @@ func TestRemoveAll(t *testing.T) {
 	removed, err := d.engine().RemoveAll(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, Removed{Containers: 2, Volumes: 1, Images: 2}, removed)
-	for _, call := range []string{"DELETE /images/a:1", "DELETE /images/b:1", "DELETE /images/sha256:2"} {
+	for _, call := range []string{"DELETE /images/a:1", "DELETE /images/sha256:2"} {
 		require.Equal(t, 1, d.count(call), call)
+	}
+	for _, call := range []string{"DELETE /images/mine:1", "DELETE /images/mine:2"} {
+		require.Zero(t, d.count(call), "somebody else's tags, of ours and of what was built on it")
 	}
 }
 
@@ -68,7 +72,7 @@ func stock(t *testing.T, images map[string]string, used ...string) *daemon {
 	d := newDaemon(t)
 	var listed, containers []string
 	for digest, layers := range images {
-		listed = append(listed, fmt.Sprintf(`{"Id":"sha256:%s","RepoTags":["cubby-%s:1"]}`, digest, digest))
+		listed = append(listed, fmt.Sprintf(`{"Id":"sha256:%[1]s","RepoTags":["cubby-%[1]s:1"],"Labels":{"cubby.image":"cubby-%[1]s:1"}}`, digest))
 		d.on("GET /images/sha256:"+digest+"/json", reply(http.StatusOK, fmt.Sprintf(`{"RootFS":{"Layers":[%s]}}`, layers)))
 		d.on("DELETE /images/cubby-"+digest+":1", reply(http.StatusOK, `[]`))
 	}

@@ -74,10 +74,15 @@ func (e *Engine) createFailed(ctx context.Context, spec orchestrator.ContainerSp
 	default:
 		return e.kind(ctx, err)
 	}
+	e.dropLost(ctx, spec.Name)
+	return e.kind(ctx, err)
+}
+
+// dropLost removes the container of a create whose answer was lost, also when ctx has ended, and logs if it cannot.
+func (e *Engine) dropLost(ctx context.Context, name string) {
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), queryLimit)
 	defer cancel()
-	e.tell(spec.Name, e.removeLost(clean, spec.Name))
-	return e.kind(ctx, err)
+	e.tell(name, e.removeLost(clean, name))
 }
 
 // startKind gives the error of a start its kind. A program that is not in the image is no client's fault.

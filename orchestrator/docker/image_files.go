@@ -22,10 +22,14 @@ const maxImageFile = 1 << 20
 func (e *Engine) ImageFiles(ctx context.Context, ref, dir string) (files map[string][]byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, queryLimit)
 	defer cancel()
+	name := "cubby-look-" + strings.ToLower(rand.Text()[:16])
 	created, err := e.api.ContainerCreate(ctx, &container.Config{
 		Image: ref, Cmd: []string{supervisorPath}, Labels: map[string]string{LabelInstance: e.instance},
-	}, &container.HostConfig{NetworkMode: "none"}, nil, nil, "cubby-look-"+strings.ToLower(rand.Text()[:16]))
+	}, &container.HostConfig{NetworkMode: "none"}, nil, nil, name)
 	if err != nil {
+		if !answered(err) {
+			e.dropLost(ctx, name)
+		}
 		return nil, fmt.Errorf("look into image %s: %w", ref, e.kind(ctx, err))
 	}
 	defer func() {

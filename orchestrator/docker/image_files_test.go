@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/docker/docker/api/types/container"
 	"github.com/stretchr/testify/require"
 
 	"cubby/orchestrator"
@@ -41,6 +42,14 @@ func TestImageFiles(t *testing.T) {
 		d, files, err := look(t, refuse(http.StatusNotFound, "Could not find the file"))
 		require.NoError(t, err)
 		require.Empty(t, files)
+		require.Equal(t, 1, d.count(removeCall))
+	})
+	t.Run("a container whose create was not answered goes as well", func(t *testing.T) {
+		d := newStarter(t, hangUp, started)
+		d.on("GET /containers/{name}/json", inspected("c1", testInstance, container.State{Status: "created"}))
+		_, err := d.engine().ImageFiles(t.Context(), "python", "/opt/cubby")
+		require.ErrorIs(t, err, orchestrator.ErrEngine)
+		require.ErrorContains(t, err, "look into image python")
 		require.Equal(t, 1, d.count(removeCall))
 	})
 	t.Run("an engine that hangs up is told of", func(t *testing.T) {
