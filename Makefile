@@ -50,7 +50,7 @@ unit: ## Run the tests that need no Docker
 
 integration: images ## Run the tests that need Docker, one package after the other, since some of them measure
 	@bin/cubby images build python-slim
-	$(GO) test -race -tags integration -count=1 -p 1 -timeout 30m $(ENGINE_TESTS)
+	$(GO) test -race -tags integration -count=1 -p 1 -timeout 60m $(ENGINE_TESTS)
 
 test-engines: images ## Run them on the Docker engines of three Debian releases (250 MB to download each; root)
 	sh deploy/test-engines.sh 'bookworm trixie forky' $(ENGINE_TESTS)

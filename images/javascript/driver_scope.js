@@ -11,6 +11,7 @@ const HOME = "/home/user";
 const environment = process.env;
 const chdir = process.chdir;
 const cwd = process.cwd;
+const { hasOwn } = Object;
 
 /** Change to a directory. A missing one under HOME is made; the error of another is for the user to read. */
 function enterDirectory(path) {
@@ -46,7 +47,7 @@ function setVariables(variables) {
   }
   process.env = environment; // user code may have replaced it
   for (let i = 0; i < names.length; i++) {
-    before[names[i]] = environment[names[i]];
+    before[names[i]] = hasOwn(environment, names[i]) ? environment[names[i]] : undefined;
     environment[names[i]] = variables[names[i]];
   }
   return before;

@@ -248,6 +248,11 @@ base::local({
 
   # ---- The kernel. ----
 
+  # What the driver is made of comes from the image, whatever the user's own library holds.
+  paths <- .libPaths()
+  .libPaths(.Library.site, include.site = FALSE)
+  loadNamespace("IRkernel")
+  .libPaths(paths)
   Sys.unsetenv("R_ENVIRON_USER")
   kernel <- IRkernel:::Kernel$new(connection_file = commandArgs(TRUE)[[1]])
   executor <- kernel$executor

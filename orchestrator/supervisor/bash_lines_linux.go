@@ -48,9 +48,6 @@ func setupLine(cwd string, env map[string]string) string {
 func cellLine(token string, status int, c cell, env map[string]string) string {
 	streams := fmt.Sprintf("</dev/null >%s 2>%s\n", quote(c.stdout), quote(c.stderr))
 	var line strings.Builder
-	if len(env) > 0 { // variables before \builtin would not reach the code; a function would hide the plain name
-		line.WriteString(`\builtin unset -f .; `)
-	}
 	fmt.Fprintf(&line, `\builtin printf '{"type":"%s","value":"%s"}\n' >&0; `, driverStarted, token)
 	if status != 0 {
 		fmt.Fprintf(&line, `%[1]s() { \builtin return %[2]d; }; %[1]s || `, statusFunction(token), status)
@@ -58,8 +55,9 @@ func cellLine(token string, status int, c cell, env map[string]string) string {
 	if len(env) == 0 {
 		return line.String() + `\builtin source ` + quote(c.code) + " " + streams
 	}
-	// In a group, whose redirections hold for what bash says of the variables, too.
-	fmt.Fprintf(&line, `{ %s \. %s; } %s`, strings.Join(assignments(env), " "), quote(c.code), streams)
+	// In a group, whose redirections hold for what bash says of the variables, too. Variables before \builtin alone would
+	// not reach the code's children, and before . alone they would stay in POSIX mode.
+	fmt.Fprintf(&line, `{ %s \builtin command . %s; } %s`, strings.Join(assignments(env), " "), quote(c.code), streams)
 	return line.String()
 }
 

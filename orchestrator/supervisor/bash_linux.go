@@ -17,8 +17,9 @@ import (
 // How bash is watched.
 const (
 	// packetSize is how much interactive bash reads at once. It reads a packet when it has run all lines before it.
-	packetSize = 1024
-	watchEvery = 100 * time.Millisecond
+	packetSize  = 1024
+	watchEvery  = 100 * time.Millisecond
+	insistEvery = 300 * time.Millisecond
 	// muteFor is how long bash may owe a report that it has read the line for.
 	muteFor = 5 * time.Second
 )
@@ -40,6 +41,8 @@ type bash struct {
 	home   string
 	count  int // executions so far
 	status int // of the last one
+
+	over chan struct{} // closed, under the mutex, when the execution is over; nil: there was none
 }
 
 var _ Adapter = (*bash)(nil)
@@ -133,6 +136,15 @@ func (b *bash) runCell(ctx context.Context, c cell, env map[string]string, sink 
 		_ = stdout.Close()
 		_ = stderr.Close()
 	}()
+	over := make(chan struct{})
+	b.mu.Lock()
+	b.over = over
+	b.mu.Unlock()
+	defer func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		close(over)
+	}()
 	token, started := rand.Text(), false
 	line := cellLine(token, b.status, c, env)
 	err = b.ask(ctx, "execute", line, doneReport(token), func(frame driverFrame) bool {
@@ -156,6 +168,40 @@ func (b *bash) runCell(ctx context.Context, c cell, env map[string]string, sink 
 		outs.retire()
 	}
 	return err
+}
+
+// Interrupt implements Adapter. A shell that waits for a program forgets the signal where the program ends by itself at
+// that moment, as it may in a loop: so the signal is sent again, for as long as the execution is not over.
+func (b *bash) Interrupt() error {
+	b.mu.Lock()
+	over := b.over
+	b.mu.Unlock()
+	if over != nil {
+		b.reading.Go(func() { b.insist(over) })
+	}
+	return b.native.Interrupt()
+}
+
+// insist sends SIGINT again until the execution is over, and not after.
+func (b *bash) insist(over <-chan struct{}) {
+	ticker := time.NewTicker(insistEvery)
+	defer ticker.Stop()
+	for range kernel.Grace / insistEvery {
+		select {
+		case <-over:
+			return
+		case <-b.exited:
+			return
+		case <-ticker.C:
+		}
+		b.mu.Lock()
+		select {
+		case <-over:
+		default:
+			_ = b.process.signalGroup(unix.SIGINT) // a dead one is noticed elsewhere
+		}
+		b.mu.Unlock()
+	}
 }
 
 // ask sends a line, and then the one that makes bash report, until take returns true for a report.

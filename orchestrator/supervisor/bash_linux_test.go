@@ -157,7 +157,12 @@ func TestBashInterrupt(t *testing.T) {
 		require.Eventually(t, func() bool { return sink.text(kernel.TypeStdout) == "up\n" }, 10*time.Second, time.Millisecond)
 		time.Sleep(50 * time.Millisecond) // until it is in the statement that is meant
 		require.NoError(t, s.Interrupt())
-		require.NoError(t, <-ended)
+		select {
+		case err := <-ended:
+			require.NoError(t, err, code)
+		case <-time.After(5 * time.Second):
+			require.Fail(t, "not interrupted", code)
+		}
 		require.Equal(t, "130", sink.status(), code)
 		require.NoError(t, s.Interrupt(), "one that comes late hits nothing")
 		require.NoError(t, s.Ping(t.Context()))
@@ -180,4 +185,11 @@ func TestBashThatIsNotThere(t *testing.T) {
 	_, err := s.Boot(t.Context())
 	require.ErrorIs(t, err, os.ErrNotExist)
 	<-s.Exited()
+}
+
+func TestBashVariablesInPOSIXMode(t *testing.T) {
+	s := bootedShell(t)
+	s.run("set -o posix; .() { echo hidden; }")
+	require.Equal(t, "secret\nsecret\n", s.run("echo $A; printenv A", "A", "secret").text(kernel.TypeStdout))
+	s.prints("unset\n", "echo ${A-unset}")
 }

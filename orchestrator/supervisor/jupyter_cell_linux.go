@@ -13,11 +13,19 @@ import (
 	"cubby/orchestrator/kernel"
 )
 
+// errNUL is what is said of code that no language takes.
+var errNUL = errors.New("the code holds a NUL character")
+
 // Execute implements Adapter.
 func (j *jupyter) Execute(ctx context.Context, run Run, sink Sink) error {
 	if len(run.Env) > 0 && j.language.untellable() {
 		sink.Event(kernel.Event{Type: kernel.TypeStarted})
 		sink.Event(kernel.Event{Type: kernel.TypeError, Name: "EnvironmentError", Value: errUntellable.Error(), Traceback: errUntellable.Error()})
+		return nil
+	}
+	if strings.ContainsRune(run.Code, 0) { // IRkernel would run what comes before it
+		sink.Event(kernel.Event{Type: kernel.TypeStarted})
+		sink.Event(kernel.Event{Type: kernel.TypeError, Name: "ValueError", Value: errNUL.Error(), Traceback: errNUL.Error()})
 		return nil
 	}
 	values := codeValues{Env: run.Env}

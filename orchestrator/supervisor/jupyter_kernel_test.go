@@ -86,6 +86,8 @@ func (k *kernelProcess) serveControl() {
 		switch header.Kind {
 		case jupyterInterrupt:
 			k.interrupts <- os.Interrupt
+			r := kernelRequest{kernelProcess: k, frames: msg.Frames}
+			r.send(k.control, "interrupt_reply", map[string]any{"status": "ok"})
 		case jupyterShutdown:
 			os.Exit(5)
 		}

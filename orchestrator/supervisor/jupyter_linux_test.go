@@ -169,6 +169,10 @@ func TestJupyterExecute(t *testing.T) {
 	t.Run("questions are answered at once", func(t *testing.T) {
 		require.Equal(t, `answer: {"status":"ok","value":""} <nil>`, "answer: "+m.run("ask name?").text(kernel.TypeStdout))
 	})
+	t.Run("code with a NUL is refused", func(t *testing.T) {
+		sink := m.run("print a\x00\nprint b")
+		require.Equal(t, []kernel.EventType{kernel.TypeStarted, kernel.TypeError}, sink.kinds())
+	})
 	t.Run("end that iopub loses is found by the reply", func(t *testing.T) {
 		require.Equal(t, []kernel.EventType{kernel.TypeStarted}, m.run("quiet").kinds())
 	})

@@ -157,13 +157,53 @@ type jupyterContent struct {
 	Data      mimeBundle `json:"data"`  // results
 	Ename     string     `json:"ename"` // errors
 	Evalue    string     `json:"evalue"`
-	Traceback []string   `json:"traceback"`
+	Traceback fewTexts   `json:"traceback"`
 	Language  struct {
 		Version string `json:"version"`
 	} `json:"language_info"`
-	Payload []struct {
-		Source string `json:"source"`
-	} `json:"payload"`
+	Payload fewPayloads `json:"payload"`
+}
+
+// maxElements is how many elements of a list are taken. An element is small, but what it costs in memory is not.
+const maxElements = 4096
+
+// fewTexts are the texts of a list, and fewPayloads its payloads, as far as they are taken.
+type (
+	fewTexts    []string
+	fewPayloads []jupyterPayload
+)
+
+// jupyterPayload is what a reply to an execution asks of whoever has sent the request.
+type jupyterPayload struct {
+	Source string `json:"source"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *fewTexts) UnmarshalJSON(data []byte) error { return unmarshalFew(data, (*[]string)(t)) }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *fewPayloads) UnmarshalJSON(data []byte) error {
+	return unmarshalFew(data, (*[]jupyterPayload)(p))
+}
+
+// unmarshalFew decodes the first elements of a list; null is none.
+func unmarshalFew[E any](data []byte, list *[]E) error {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	open, err := decoder.Token()
+	if err != nil || open == nil {
+		return err
+	}
+	if open != json.Delim('[') {
+		return fmt.Errorf("no list but %.80q", data)
+	}
+	for decoder.More() && len(*list) < maxElements {
+		var element E
+		if err := decoder.Decode(&element); err != nil {
+			return err
+		}
+		*list = append(*list, element)
+	}
+	return nil
 }
 
 // read decodes a content. Of one that is too long it has what can be told of it instead: a stream or an error without its

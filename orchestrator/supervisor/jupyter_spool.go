@@ -34,6 +34,7 @@ type spooled struct {
 	ev      kernel.Event
 	text    []byte        // of a stream
 	late    bool          // of an execution that is over: it waits for nobody
+	size    int64         // what it takes of the limit
 	omitted int64         // bytes that are left out here
 	passed  chan struct{} // a mark: closed when all before it is told
 }
@@ -52,6 +53,9 @@ func (s *spool) put(sink Sink, ev kernel.Event, late bool) {
 		return
 	}
 	size := ev.OutputBytes() + entryOverhead
+	if ev.Type == kernel.TypeError {
+		size = 0 // a cell has one, which is never left out
+	}
 	var last *spooled
 	if n := len(s.items); n > 0 && s.items[n-1].sink == sink && s.items[n-1].passed == nil {
 		last = s.items[n-1]
@@ -59,14 +63,14 @@ func (s *spool) put(sink Sink, ev kernel.Event, late bool) {
 	switch {
 	case s.size+size > s.limit:
 		s.omit(last, sink, ev.OutputBytes(), late)
-	case ev.Text == "":
-		s.items = append(s.items, &spooled{sink: sink, ev: ev, late: late})
-		s.size += size
-	case last != nil && last.ev.Type == ev.Type && len(last.text)+len(ev.Text) <= kernel.MaxText:
+	case last != nil && ev.Text != "" && last.ev.Type == ev.Type && len(last.text)+len(ev.Text) <= kernel.MaxText:
 		last.text = append(last.text, ev.Text...)
-		s.size += size - entryOverhead
+		last.size += ev.OutputBytes()
+		s.size += ev.OutputBytes()
 	default:
-		s.items = append(s.items, &spooled{sink: sink, ev: kernel.Event{Type: ev.Type}, text: []byte(ev.Text), late: late})
+		text := []byte(ev.Text)
+		ev.Text = ""
+		s.items = append(s.items, &spooled{sink: sink, ev: ev, text: text, size: size, late: late})
 		s.size += size
 	}
 	s.poke()
@@ -140,13 +144,12 @@ func (s *spool) run() {
 
 // tell tells of one item, which nobody else changes any more.
 func (s *spool) tell(item *spooled) {
-	size := item.ev.OutputBytes() + int64(len(item.text))
 	switch {
 	case item.passed != nil:
 		close(item.passed)
 		return
 	case !item.late:
-		item.sink.Ready(int(size), s.dead)
+		item.sink.Ready(int(item.size), s.dead)
 	}
 	if item.omitted > 0 {
 		note := fmt.Sprintf("\n[%d bytes of output left out: they came faster than they were read]\n", item.omitted)
@@ -162,9 +165,8 @@ func (s *spool) tell(item *spooled) {
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.size -= item.size
 	if item.omitted > 0 {
 		s.omissions--
-	} else {
-		s.size -= size + entryOverhead
 	}
 }

@@ -28,7 +28,7 @@ func spooling(t *testing.T) (s *spool, die func()) {
 	t.Helper()
 	dead := make(chan struct{})
 	die = sync.OnceFunc(func() { close(dead) })
-	s = newSpool(dead, 4*kernel.MaxText)
+	s = newSpool(dead, 4*(kernel.MaxText+entryOverhead))
 	go s.run()
 	t.Cleanup(func() { die(); s.close() })
 	return s, die

@@ -156,7 +156,7 @@ func TestJupyterContent(t *testing.T) {
 		require.Equal(t, "E", got.Ename)
 		require.True(t, strings.HasPrefix(got.Evalue, "é\né\n"))
 		require.Contains(t, got.Evalue, " bytes left out]\n")
-		require.Equal(t, []string{"t"}, got.Traceback)
+		require.Equal(t, fewTexts{"t"}, got.Traceback)
 	})
 	t.Run("long text loses its middle", func(t *testing.T) {
 		msg := jupyterMessage{kind: jupyterStream, content: longContent(`{"text":"`, `","name":"stderr"}`)}
@@ -182,4 +182,17 @@ func TestJupyterContent(t *testing.T) {
 		require.True(t, ok)
 		require.Contains(t, string(got.Data["text/plain"]), "more than 64 MIME types")
 	})
+}
+
+func TestJupyterLists(t *testing.T) {
+	for text, want := range map[string]int{
+		`null`: 0, `[]`: 0, `["a","b"]`: 2, "[" + strings.Repeat(`"",`, 1<<20) + `""]`: maxElements,
+	} {
+		var texts fewTexts
+		require.NoError(t, json.Unmarshal([]byte(text), &texts))
+		require.Len(t, texts, want)
+	}
+	for _, text := range []string{`{}`, `"a"`, `[1]`} {
+		require.Error(t, json.Unmarshal([]byte(text), &fewTexts{}), text)
+	}
 }
