@@ -33,9 +33,10 @@ import (
 // bench is a whole server in this process, on the real engine, and the engine's own client to measure against.
 type bench struct {
 	*apiclient.Client
-	manager *orchestrator.Manager
-	sdk     *client.Client
-	image   orchestrator.Image
+	manager  *orchestrator.Manager
+	sdk      *client.Client
+	image    orchestrator.Image
+	language string // of all contexts
 }
 
 type oneImage orchestrator.Image
@@ -46,25 +47,30 @@ func (i oneImage) Image(context.Context, string) (orchestrator.Image, error) {
 
 func newBench(b *testing.B) *bench {
 	b.Helper()
+	return newBenchOf(b, "python")
+}
+
+func newBenchOf(b *testing.B, language string) *bench {
+	b.Helper()
 	ctx := b.Context()
 	state, err := store.Open(b.TempDir())
 	require.NoError(b, err)
 	endpoint := findEngine(b)
 	engine, err := docker.New(ctx, docker.Config{Endpoint: endpoint, Instance: state.Instance()})
 	require.NoError(b, err)
-	w := &bench{}
+	w := &bench{language: language}
 	w.sdk, err = client.NewClientWithOpts(client.WithHost(endpoint.Host), client.WithAPIVersionNegotiation())
 	require.NoError(b, err)
 	info, err := engine.Info(ctx)
 	require.NoError(b, err)
-	tag, err := images.Tag("python", info.Architecture)
+	tag, err := images.Tag(language, info.Architecture)
 	require.NoError(b, err)
 	w.image, err = engine.ImageID(ctx, tag)
 	require.NoError(b, err)
 	quiet := slog.New(slog.DiscardHandler)
 	w.manager, err = orchestrator.New(orchestrator.Config{
 		Engine: engine, Workspaces: engine, Images: oneImage(w.image), Store: state, Logger: quiet,
-		Languages: []orchestrator.Language{{Name: "python"}},
+		Languages: []orchestrator.Language{{Name: language}},
 	})
 	require.NoError(b, err)
 	require.NoError(b, w.manager.Adopt(ctx))
@@ -95,7 +101,7 @@ func findEngine(b *testing.B) docker.Endpoint {
 
 func (w *bench) create(b *testing.B) wire.Context {
 	b.Helper()
-	cc, err := w.Create(b.Context(), wire.CreateContext{})
+	cc, err := w.Create(b.Context(), wire.CreateContext{Language: w.language})
 	require.NoError(b, err)
 	return cc
 }
