@@ -8,7 +8,7 @@
 import { TERMINATING, WAITING } from "./driver_interrupts.js";
 import { Receiver } from "./driver_libc.js";
 
-const BUSY_MILLISECONDS = 150; // that long without an answer, and user code is taken to be busy, not just the machine
+const BUSY_MILLISECONDS = 400; // that long without an answer, and user code is taken to be busy, not just the machine
 const CHANNEL = 3;
 const OWN = /^(?:ext:|node:|file:\/\/\/opt\/cubby\/)/; // where what is not the user's comes from
 const TERMINATED = 2; // the id of the question whose answer means that user code has been terminated

@@ -82,7 +82,7 @@ func TestInterrupt(t *testing.T) {
 			require.Equal(t, want{}, c.do("let kept = 41").want())
 			r := c.interruptAfter("console.log('up'); "+cell.code, kernel.TypeStdout, 30*time.Millisecond)
 			require.Equal(t, kernel.EndingInterrupted, r.done.Ending, r.done.Value)
-			require.Equal(t, kernel.StatePreserved, r.done.State)
+			require.Equal(t, kernel.StatePreserved, r.done.State, r.done.Value)
 			require.Equal(t, want{main: "42", out: "p\n"}, c.do("console.log('p'); await 1; kept + 1").want())
 		})
 	}
@@ -94,7 +94,7 @@ func TestAwaitOfGarbage(t *testing.T) {
 	r := c.interruptAfter(`setTimeout(() => { for (let i = 0; i < 300; i++) new Uint8Array(1e6).fill(1); console.log("collected") }, 10)
 await new Promise(() => {})`, kernel.TypeStdout, 100*time.Millisecond)
 	require.Equal(t, kernel.EndingInterrupted, r.done.Ending)
-	require.Equal(t, kernel.StatePreserved, r.done.State)
+	require.Equal(t, kernel.StatePreserved, r.done.State, r.done.Value)
 }
 
 // An interrupt that comes when its execution begins or ends hits it or nothing.
@@ -107,7 +107,7 @@ func TestInterruptRaces(t *testing.T) {
 	for i := range 120 {
 		r := c.interruptAfter(codes[i%len(codes)], kernel.TypeStarted, time.Duration(i)*500*time.Microsecond)
 		require.Contains(t, []kernel.Ending{kernel.EndingOK, kernel.EndingInterrupted}, r.done.Ending, r.done.Value)
-		require.Equal(t, kernel.StatePreserved, r.done.State)
+		require.Equal(t, kernel.StatePreserved, r.done.State, r.done.Value)
 		require.Equal(t, want{main: "2", out: "p\n"}, c.do("console.log('p'); await null; 1 + 1").want())
 	}
 }

@@ -185,7 +185,7 @@ class Runner {
     this.#taken = undefined;
     let answered = false;
     const list = [{ objectId, unserializableValue }];
-    list.toJSON = undefined; // not that of all arrays
+    defineProperty(list, "toJSON", { __proto__: null, value: undefined }); // not that of all arrays
     this.#ask("Runtime.callFunctionOn", {
       functionDeclaration: "function (value) { this(value); }", objectId: this.#take,
       arguments: list,

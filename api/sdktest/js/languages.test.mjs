@@ -5,7 +5,7 @@ import { newContext, run, sandbox } from './sandbox.mjs'
 
 test('JavaScript keeps its state from call to call', async () => {
   await run('const word = await Promise.resolve("kept")', { language: 'js' })
-  assert.equal((await run('word', { language: 'javascript' })).text, "'kept'")
+  assert.equal((await run('word', { language: 'javascript' })).text, 'kept')
 })
 
 test('TypeScript has its types and enums', async () => {
@@ -16,7 +16,7 @@ test('TypeScript has its types and enums', async () => {
 test('a context of JavaScript runs where asked', async (t) => {
   const context = await newContext(t, { cwd: '/home/user/script', language: 'javascript' })
   assert.equal(context.language, 'javascript')
-  assert.equal((await run('process.cwd()', { context })).text, "'/home/user/script'")
+  assert.equal((await run('process.cwd()', { context })).text, '/home/user/script')
 })
 
 test('what JavaScript displays is a result', async () => {
