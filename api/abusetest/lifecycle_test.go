@@ -18,21 +18,21 @@ func TestB14LateOutput(t *testing.T) {
 	a := newArena(t, startServer(t))
 	const say = "print('late'); print('late', file=__import__('sys').stderr); display('late'); open('said', 'w').close()"
 	for name, code := range map[string]string{
-		"a timer":                   "import threading\ndef f(): " + say + "\nthreading.Timer(0.3, f).start()",
-		"a thread of a thread":      "import threading\ndef f(): " + say + "\nthreading.Thread(target=lambda: threading.Timer(0.3, f).start()).start()",
-		"a plain thread":            "import _thread, time\ndef f(): time.sleep(0.3); " + say + "\n_thread.start_new_thread(f, ())\nNone",
-		"a pool's thread":           "import time\nfrom concurrent.futures import ThreadPoolExecutor\ndef f(): time.sleep(0.3); " + say + "\npool = ThreadPoolExecutor(); pool.submit(f)\nNone",
-		"a task":                    "import asyncio\nasync def f(): await asyncio.sleep(0.3); " + say + "\ntask = asyncio.create_task(f())",
-		"a callback of the loop":    "import asyncio\ndef f(): " + say + "\nasyncio.get_running_loop().call_later(0.3, f)\nNone",
-		"a child":                   "import subprocess\np = subprocess.Popen('sleep 0.3; echo late; echo late >&2; touch said', shell=True)",
-		"a child of a shell":        "!(sleep 0.3; echo late; echo late >&2; touch said) &",
-		"a daemon":                  "!setsid sh -c 'sleep 0.3; echo late; echo late >&2; touch said' &",
-		"a fork":                    "import os, time\nif os.fork() == 0:\n    time.sleep(0.3); os.write(1, b'late'); " + say + "; os._exit(0)",
-		"a process of a pool":       "import multiprocessing as m, time\ndef f(): time.sleep(0.3); " + say + "\nm.get_context('fork').Process(target=f).start()",
-		"a log":                     "import logging, sys, threading\nlogging.basicConfig(stream=sys.stdout, force=True)\ndef f(): logging.error('late'); " + say + "\nthreading.Timer(0.3, f).start()",
-		"a stream that was kept":    "import sys, threading\nkept = sys.stdout\ndef f(): kept.write('late'); kept.buffer.write(b'late'); kept.flush(); " + say + "\nthreading.Timer(0.3, f).start()",
-		"a finalizer in a thread":   "import threading\nclass F:\n    def __del__(self): " + say + "\nf = F()\nthreading.Timer(0.3, lambda: globals().pop('f')).start()",
-		"a hundred threads at once": "import threading\ndef f(): " + say + "\nfor i in range(100): threading.Timer(0.3, f).start()",
+		"a timer":                   "import threading\ndef f(): " + say + "\nthreading.Timer(1, f).start()",
+		"a thread of a thread":      "import threading\ndef f(): " + say + "\nthreading.Thread(target=lambda: threading.Timer(1, f).start()).start()",
+		"a plain thread":            "import _thread, time\ndef f(): time.sleep(1); " + say + "\n_thread.start_new_thread(f, ())\nNone",
+		"a pool's thread":           "import time\nfrom concurrent.futures import ThreadPoolExecutor\ndef f(): time.sleep(1); " + say + "\npool = ThreadPoolExecutor(); pool.submit(f)\nNone",
+		"a task":                    "import asyncio\nasync def f(): await asyncio.sleep(1); " + say + "\ntask = asyncio.create_task(f())",
+		"a callback of the loop":    "import asyncio\ndef f(): " + say + "\nasyncio.get_running_loop().call_later(1, f)\nNone",
+		"a child":                   "import subprocess\np = subprocess.Popen('sleep 1; echo late; echo late >&2; touch said', shell=True)",
+		"a child of a shell":        "!(sleep 1; echo late; echo late >&2; touch said) &",
+		"a daemon":                  "!setsid sh -c 'sleep 1; echo late; echo late >&2; touch said' &",
+		"a fork":                    "import os, time\nif os.fork() == 0:\n    time.sleep(1); os.write(1, b'late'); " + say + "; os._exit(0)",
+		"a process of a pool":       "import multiprocessing as m, time\ndef f(): time.sleep(1); " + say + "\nm.get_context('fork').Process(target=f).start()",
+		"a log":                     "import logging, sys, threading\nlogging.basicConfig(stream=sys.stdout, force=True)\ndef f(): logging.error('late'); " + say + "\nthreading.Timer(1, f).start()",
+		"a stream that was kept":    "import sys, threading\nkept = sys.stdout\ndef f(): kept.write('late'); kept.buffer.write(b'late'); kept.flush(); " + say + "\nthreading.Timer(1, f).start()",
+		"a finalizer in a thread":   "import threading\nclass F:\n    def __del__(self): " + say + "\nf = F()\nthreading.Timer(1, lambda: globals().pop('f')).start()",
+		"a hundred threads at once": "import threading\ndef f(): " + say + "\nfor i in range(100): threading.Timer(1, f).start()",
 	} {
 		t.Run(name, func(t *testing.T) {
 			a.again(t)
