@@ -106,7 +106,11 @@ func (p *program) instance(b *testing.B) string {
 // start starts the program and waits until it answers.
 func (p *program) start(b *testing.B) {
 	b.Helper()
-	p.process = exec.Command("../../bin/cubby", "serve", "--listen", p.address, "--state-dir", p.state, "--max-contexts", "200", "--log-level", "error") //nolint:noctx // killed
+	args := []string{
+		"serve", "--listen", p.address, "--state-dir", p.state, "--max-contexts", "200", "--default-contexts", "none",
+		"--log-level", "error",
+	}
+	p.process = exec.Command("../../bin/cubby", args...) //nolint:noctx // killed
 	p.process.Stderr = os.Stderr
 	require.NoError(b, p.process.Start(), "make build")
 	for deadline := time.Now().Add(5 * time.Minute); p.Health(b.Context()) != nil; time.Sleep(time.Millisecond) {
