@@ -29,14 +29,14 @@ type server struct {
 	engine *docker.Engine // sees what the server has on the engine
 }
 
-// startServer starts the server's program on an address, with fresh state and more variables. At the end of the test it is interrupted, and
-// has to leave nothing but its workspace, which is removed then.
+// startServer starts the server's program on an address, with fresh state and more variables. At the end of the test it is
+// interrupted, and has to leave nothing but its workspace, which is removed then.
 func startServer(t *testing.T, address string, env ...string) *server {
 	t.Helper()
 	state := t.TempDir()
 	cmd := exec.Command(program(t), "serve", "--listen", address, "--state-dir", state, "--remove-on-exit") //nolint:noctx // ends by the signal below
-	cmd.Env = append(environment("CUBBY_", "E2B_"), "CUBBY_DEFAULT_CONTEXTS=none")                          // the tests count what they have made
-	cmd.Env = append(cmd.Env, env...)
+	// The tests count the contexts that they have made, unless they ask for more.
+	cmd.Env = append(append(environment("CUBBY_", "E2B_"), "CUBBY_DEFAULT_CONTEXTS=none"), env...)
 	log, err := os.Create(filepath.Join(t.TempDir(), "server.log"))
 	require.NoError(t, err)
 	cmd.Stdout, cmd.Stderr = log, log

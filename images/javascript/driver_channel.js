@@ -17,6 +17,9 @@ const WORKER = 2; // the worker has an execution terminated
 const cells = new Int32Array(new SharedArrayBuffer(12));
 const never = new Int32Array(new SharedArrayBuffer(4)); // what is never notified
 
+/** Wait a millisecond for a descriptor that somebody has made non-blocking. */
+const pause = () => void wait(never, 0, 0, 1);
+
 /** Call f while no interrupt can cut it. It must not run user code, and ends soon. */
 function whole(f) {
   // An execution that is being terminated is terminated here, while it waits.
@@ -63,7 +66,7 @@ function write(bytes) {
       sent += writeSync(CHANNEL, bytes, sent, bytes.length - sent);
     } catch (error) {
       if (error.code === "EAGAIN") {
-        wait(never, 0, 0, 1); // whoever polls the channel has made it non-blocking
+        pause(); // whoever polls the channel has made it non-blocking
       } else if (error.code !== "EINTR") {
         exit(70);
       }
@@ -77,4 +80,4 @@ function die(reason) {
   exit(70);
 }
 
-module.exports = { CHANNEL, FREE, LOCK, RUNNING, WANTED, WORKER, cells, die, send, setRunning, whole };
+module.exports = { CHANNEL, FREE, LOCK, RUNNING, WANTED, WORKER, cells, die, pause, send, setRunning, whole };

@@ -7,6 +7,7 @@
 const { AsyncLocalStorage } = require("node:async_hooks");
 const { Writable } = require("node:stream");
 
+const { pause } = require("./driver_channel.js");
 const { bufferFrom, closeSync, create, defineProperty, deleteProperty, encode, getOwnPropertyDescriptor,
   isUint8Array, keys, method, writeSync } = require("./driver_safe.js");
 const { aboveStandard, duplicate } = require("./driver_libc.js");
@@ -17,8 +18,6 @@ const NAMES = ["stdout", "stderr"];
 const storage = new AsyncLocalStorage();
 const runIn = method(storage.run).bind(null, storage);
 const storeOf = method(storage.getStore).bind(null, storage);
-const { wait } = Atomics;
-const never = new Int32Array(new SharedArrayBuffer(4));
 const kept = []; // a ring
 let begun = 0;
 const { nextTick } = process;
@@ -70,7 +69,7 @@ function write(index, bytes) {
       written += writeSync(fd, bytes, written, bytes.length - written);
     } catch (error) {
       if (error.code === "EAGAIN") {
-        wait(never, 0, 0, 1); // a child has made the pipe non-blocking
+        pause(); // a child has made the pipe non-blocking
       } else if (error.code === "EPIPE" || error.code === "EBADF") {
         close(execution, index);
       } else if (error.code !== "EINTR") {

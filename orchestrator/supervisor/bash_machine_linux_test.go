@@ -1,14 +1,11 @@
 package supervisor
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -28,10 +25,7 @@ func newShell(t *testing.T) *shell {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
-	reaper := NewReaper()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	var reaping sync.WaitGroup
-	reaping.Go(func() { reaper.Run(ctx) })
+	reaper, end := testReaper(t)
 	dir, err := os.MkdirTemp("", "supervisor") //nolint:usetesting // the user cannot enter a t.TempDir
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755))
@@ -46,14 +40,7 @@ func newShell(t *testing.T) *shell {
 	s := &shell{bash: newBash(language, newUserThread(uid), reaper, filepath.Join(dir, "cells")), t: t}
 	s.home = home
 	t.Cleanup(func() {
-		killCtx, stop := context.WithTimeout(ctx, 10*time.Second)
-		defer stop()
-		require.NoError(t, s.Kill(killCtx))
-		<-s.exited
-		s.reading.Wait()
-		close(s.user.calls)
-		cancel()
-		reaping.Wait()
+		end(s, &s.reading, s.user)
 		left, err := os.ReadDir(s.cells)
 		require.NoError(t, err)
 		require.Empty(t, left, "files of executions that are over")

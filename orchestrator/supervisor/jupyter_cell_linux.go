@@ -3,7 +3,6 @@ package supervisor
 import (
 	"context"
 	"errors"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -177,24 +176,12 @@ func (s cellSink) Event(ev kernel.Event) { s.adapter.put(s.cell, ev) }
 func (s cellSink) Ready(size int, stop <-chan struct{}) { s.cell.sink.Ready(size, stop) }
 
 // rawOutput are the pipes of a kernel's standard output and standard error, which are the same for all executions. What is
-// written belongs to the execution that runs, or ran last.
+// written belongs to the execution that runs, or ran last. It is the sink of its pipes.
 type rawOutput struct {
-	stdout, stderr *pipe
+	outputs
 
 	mu   sync.Mutex
 	sink Sink
-}
-
-// open makes the pipes and returns the ends to write to.
-func (o *rawOutput) open(user *userThread) (stdout, stderr *os.File, err error) {
-	if o.stdout, stdout, err = newPipe(user, kernel.TypeStdout, o); err != nil {
-		return nil, nil, err
-	}
-	if o.stderr, stderr, err = newPipe(user, kernel.TypeStderr, o); err != nil {
-		o.stdout.close()
-		return nil, nil, errors.Join(err, stdout.Close())
-	}
-	return stdout, stderr, nil
 }
 
 // turn lets what comes from now on go to another sink.
@@ -217,21 +204,3 @@ func (o *rawOutput) Event(ev kernel.Event) { o.current().Event(ev) }
 
 // Ready implements Sink.
 func (o *rawOutput) Ready(size int, stop <-chan struct{}) { o.current().Ready(size, stop) }
-
-// drain reads what both pipes hold at this moment.
-func (o *rawOutput) drain() {
-	o.stdout.drain()
-	o.stderr.drain()
-}
-
-// flush tells the beginnings of characters whose rest has not come.
-func (o *rawOutput) flush() {
-	o.stdout.flush()
-	o.stderr.flush()
-}
-
-// close closes both.
-func (o *rawOutput) close() {
-	o.stdout.close()
-	o.stderr.close()
-}

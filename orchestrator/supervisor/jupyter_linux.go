@@ -109,7 +109,7 @@ func (j *jupyter) start(key string) (*jupyterDir, error) {
 	if language.Argv, err = withConnection(language.Argv, kernelEnv(language.Env), dir.file()); err != nil {
 		return nil, errors.Join(err, dir.remove())
 	}
-	stdout, stderr, err := j.raw.open(j.user)
+	stdout, stderr, err := j.raw.open(j.user, &j.raw, newPipe)
 	if err != nil {
 		return nil, errors.Join(err, dir.remove())
 	}

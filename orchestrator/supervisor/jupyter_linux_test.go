@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -30,21 +29,9 @@ func newJupyterMachine(t *testing.T, language Language) *jupyterMachine {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
-	reaper := NewReaper()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	var reaping sync.WaitGroup
-	reaping.Go(func() { reaper.Run(ctx) })
+	reaper, end := testReaper(t)
 	m := &jupyterMachine{jupyter: newJupyter(language, newUserThread(1<<30+rand.IntN(1<<28)), reaper), t: t}
-	t.Cleanup(func() {
-		killCtx, stop := context.WithTimeout(ctx, 10*time.Second)
-		defer stop()
-		require.NoError(t, m.Kill(killCtx))
-		<-m.exited
-		m.reading.Wait()
-		close(m.user.calls)
-		cancel()
-		reaping.Wait()
-	})
+	t.Cleanup(func() { end(m, &m.reading, m.user) })
 	return m
 }
 

@@ -87,22 +87,30 @@ func newMachine(t *testing.T, arguments ...string) *machine {
 	require.NoError(t, os.WriteFile(driver, source, 0o644))
 	language := Language{Name: "test", Argv: append([]string{python, "-I", driver}, arguments...), Env: map[string]string{"A": "b"}}
 
-	reaper := NewReaper()
+	reaper, end := testReaper(t)
+	m := &machine{native: newNative(language, newUserThread(1<<30+rand.IntN(1<<28)), reaper), t: t}
+	t.Cleanup(func() { end(m, &m.reading, m.user) })
+	return m
+}
+
+// testReaper starts a reaper, and returns what ends it together with an adapter of its processes: everything of the user
+// is killed, and what the adapter has started is waited for.
+func testReaper(t *testing.T) (reaper *Reaper, end func(adapter Adapter, reading *sync.WaitGroup, user *userThread)) {
+	t.Helper()
+	reaper = NewReaper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var reaping sync.WaitGroup
 	reaping.Go(func() { reaper.Run(ctx) })
-	m := &machine{native: newNative(language, newUserThread(1<<30+rand.IntN(1<<28)), reaper), t: t}
-	t.Cleanup(func() {
-		killCtx, stop := context.WithTimeout(ctx, 10*time.Second)
+	return reaper, func(adapter Adapter, reading *sync.WaitGroup, user *userThread) {
+		killing, stop := context.WithTimeout(ctx, 10*time.Second)
 		defer stop()
-		require.NoError(t, m.Kill(killCtx))
-		<-m.exited
-		m.reading.Wait()
-		close(m.user.calls)
+		require.NoError(t, adapter.Kill(killing))
+		<-adapter.Exited()
+		reading.Wait()
+		close(user.calls)
 		cancel()
 		reaping.Wait()
-	})
-	return m
+	}
 }
 
 // booted returns a machine that takes requests.

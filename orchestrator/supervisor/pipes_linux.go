@@ -192,10 +192,15 @@ func (o *outputs) drain() {
 // retire is for the end of the execution: what comes from now on is late.
 func (o *outputs) retire() {
 	o.drain()
-	for _, p := range []*pipe{o.stdout, o.stderr} {
-		p.flush()
-		p.shrink()
-	}
+	o.flush()
+	o.stdout.shrink()
+	o.stderr.shrink()
+}
+
+// flush tells the beginnings of characters whose rest has not come.
+func (o *outputs) flush() {
+	o.stdout.flush()
+	o.stderr.flush()
 }
 
 // close closes both.
@@ -204,15 +209,23 @@ func (o *outputs) close() {
 	o.stderr.close()
 }
 
+// open makes both pipes and returns the ends to write to.
+func (o *outputs) open(user *userThread, sink Sink, open openPipe) (stdout, stderr *os.File, err error) {
+	if o.stdout, stdout, err = open(user, kernel.TypeStdout, sink); err != nil {
+		return nil, nil, err
+	}
+	if o.stderr, stderr, err = open(user, kernel.TypeStderr, sink); err != nil {
+		o.stdout.close()
+		return nil, nil, errors.Join(err, stdout.Close())
+	}
+	return stdout, stderr, nil
+}
+
 // openOutputs makes the pipes of an execution and closes those of the oldest if there are too many.
 func (n *native) openOutputs(sink Sink, open openPipe) (outs *outputs, stdout, stderr *os.File, err error) {
 	outs = &outputs{}
-	if outs.stdout, stdout, err = open(n.user, kernel.TypeStdout, sink); err != nil {
+	if stdout, stderr, err = outs.open(n.user, sink, open); err != nil {
 		return nil, nil, nil, err
-	}
-	if outs.stderr, stderr, err = open(n.user, kernel.TypeStderr, sink); err != nil {
-		outs.stdout.close()
-		return nil, nil, nil, errors.Join(err, stdout.Close())
 	}
 	n.reading.Go(outs.stdout.run)
 	n.reading.Go(outs.stderr.run)
