@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"cubby/api"
@@ -15,6 +16,12 @@ import (
 	"cubby/orchestrator"
 	"cubby/orchestrator/kernel"
 )
+
+// flagNames puts flags in the place of the API's fields, which remedies name.
+var flagNames = strings.NewReplacer("timeout_ms", "--timeout", "max_output_bytes", "--max-output")
+
+// ofOneRun words remedies for cubby run, which has no server.
+var ofOneRun = strings.NewReplacer("have the server started with a larger --memory", "a larger --memory")
 
 // console shows an execution to a person: output where it belongs, results as text, tracebacks on stderr, and at the end
 // what happened where that was not the code's own doing. Executions of cubby run and of a server look alike.
@@ -38,7 +45,12 @@ func (c *console) show(ev orchestrator.Event) error {
 	case kernel.TypeGap:
 		return c.gap(ev.Bytes, ev.AtMost)
 	case kernel.TypeDone:
-		return c.end(api.OutcomeOf(ev))
+		if ev.State == kernel.StateLost {
+			ev.State = kernel.StatePreserved // nothing comes after it that could miss its variables
+		}
+		o := api.OutcomeOf(ev)
+		o.Value = ofOneRun.Replace(o.Value)
+		return c.end(o)
 	}
 	return nil
 }
@@ -94,10 +106,19 @@ func (c *console) gap(bytes int64, atMost bool) error {
 // failure prints an exception: its traceback, and name and value where the traceback does not end with them.
 func (c *console) failure(name, value, traceback string) error {
 	text := strings.TrimRight(traceback, "\n")
-	if summary := strings.TrimSuffix(name+": "+value, ": "); !strings.Contains(text, summary) {
+	if summary := summaryOf(name, value); !strings.Contains(text, summary) {
 		text = strings.TrimPrefix(text+"\n"+summary, "\n")
 	}
 	return c.print(c.err, text+"\n")
+}
+
+// summaryOf returns one line of an exception. What has no name and a small number is the status of a command: bash has
+// no other exceptions.
+func summaryOf(name, value string) string {
+	if _, err := strconv.ParseUint(value, 10, 8); name == "" && err == nil {
+		return "exit status " + value
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(name+": "+value, ": "), ": ")
 }
 
 // end prints the exception of the code, or where the code was and what ended it.
@@ -112,7 +133,7 @@ func (c *console) end(o wire.Outcome) error {
 		told = c.print(c.err, strings.TrimRight(c.raised.Traceback, "\n")+"\n")
 	}
 	if !own && told == nil {
-		told = c.note("%s", cmp.Or(o.Value, o.Ending))
+		told = c.note("%s", flagNames.Replace(cmp.Or(o.Value, o.Ending)))
 	}
 	if o.Usage != nil && o.Usage.OOMKills > 0 && c.ending != kernel.EndingOOM && told == nil {
 		told = c.note("the memory limit killed processes that the code had started: %d", o.Usage.OOMKills)

@@ -67,11 +67,27 @@ func TestConsole(t *testing.T) {
 			events: []orchestrator.Event{
 				{Type: kernel.TypeError, Name: "KeyboardInterrupt", Traceback: "line 1"}, done(kernel.EndingTimeout),
 			},
-			err: "line 1\ncubby: execution ran into its timeout; a larger timeout_ms gives it more time\n", code: exitFailed,
+			err: "line 1\ncubby: execution ran into its timeout; a larger --timeout gives it more time\n", code: exitFailed,
 		},
-		"lost state is said": {
+		"a bound of output names its flag": {
+			events: []orchestrator.Event{done(kernel.EndingOutputLimit)}, code: exitFailed,
+			err: "cubby: the execution wrote more than it may; print less, write to a file, or ask for a larger --max-output\n",
+		},
+		"memory is this command's to give": {
+			events: []orchestrator.Event{done(kernel.EndingOOM)}, code: exitFailed,
+			err: "cubby: the kernel was killed: the context ran out of memory; use less at a time, or a larger --memory\n",
+		},
+		"variables that nothing comes after to use are not missed": {
 			events: []orchestrator.Event{{Type: kernel.TypeDone, Ending: kernel.EndingCrashed, State: kernel.StateLost, Value: "signal: 11"}},
-			err:    "cubby: the kernel died: signal: 11; the context's variables are lost, and the next execution has a fresh kernel\n", code: exitFailed,
+			err:    "cubby: the kernel died: signal: 11\n", code: exitFailed,
+		},
+		"the status of bash's last command": {
+			events: []orchestrator.Event{{Type: kernel.TypeError, Value: "1"}, done(kernel.EndingError)},
+			err:    "exit status 1\n", code: exitFailed,
+		},
+		"an exception without a name": {
+			events: []orchestrator.Event{{Type: kernel.TypeError, Value: "no such thing"}, done(kernel.EndingError)},
+			err:    "no such thing\n", code: exitFailed,
 		},
 		"a lost context is not the code's fault": {
 			events: []orchestrator.Event{done(kernel.EndingLost)}, code: exitFault,
@@ -132,6 +148,15 @@ func TestConsole(t *testing.T) {
 		require.Equal(t, "a\n1\nb\ncubby: 5 bytes of output are missing here\nline 1\ncubby: execution was interrupted\n", texts[0])
 		require.Equal(t, texts[0], texts[1])
 		require.Equal(t, texts[0], texts[2])
+	})
+	t.Run("a server's words name the flags of this program, and lost variables", func(t *testing.T) {
+		outcome := api.OutcomeOf(orchestrator.Event{Ending: kernel.EndingTimeout, State: kernel.StateLost})
+		var texts [2]bytes.Buffer
+		require.NoError(t, (&console{err: &texts[0]}).showLine(wire.EndOfExecution{Outcome: outcome}))
+		require.NoError(t, (&console{err: &texts[1]}).showEvent(wire.EventDone{Outcome: outcome}))
+		require.Equal(t, "cubby: execution ran into its timeout; the context's variables are lost, and the next execution has a fresh kernel; "+
+			"a larger --timeout gives it more time\n", texts[0].String())
+		require.Equal(t, texts[0].String(), texts[1].String())
 	})
 	t.Run("a reader that has gone is reported", func(t *testing.T) {
 		c := console{out: failingWriter{}, err: failingWriter{}}
