@@ -57,16 +57,20 @@ func TestProxies(t *testing.T) {
 }
 
 func TestCheckImages(t *testing.T) {
-	bash, python := orchestrator.Language{Name: "bash"}, orchestrator.Language{Name: "python"}
-	chosen := []choice{{bash, "bash"}, {python, "python-slim"}}
+	bash, python, r := orchestrator.Language{Name: "bash"}, orchestrator.Language{Name: "python"}, orchestrator.Language{Name: "r"}
+	chosen := []choice{{bash, "bash"}, {python, "python-slim"}, {r, "r-lite"}}
 	for name, tt := range map[string]struct {
 		missing []string
+		warning string
 		wantErr bool
 	}{
 		"all there":              {},
-		"another one is missing": {missing: []string{"bash"}},
-		"python is missing":      {missing: []string{"python-slim"}, wantErr: true},
-		"all are missing":        {missing: []string{"bash", "python-slim"}, wantErr: true},
+		"another one is missing": {missing: []string{"bash"}, warning: `languages=bash remedy="cubby images build bash"`},
+		"several are missing": {
+			missing: []string{"bash", "r-lite"}, warning: `languages="bash, r" remedy="cubby images build bash r-lite"`,
+		},
+		"python is missing": {missing: []string{"python-slim"}, wantErr: true},
+		"all are missing":   {missing: []string{"bash", "python-slim", "r-lite"}, wantErr: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCLI(t)
@@ -76,15 +80,15 @@ func TestCheckImages(t *testing.T) {
 			p, _, stderr := c.process()
 			a := &app{process: p}
 			finder := a.languageImages(instanceEngine{c.engine, "test"}, "amd64", chosen)
-			err := checkImages(t.Context(), finder, languagesOf(chosen), a.logger())
+			err := checkImages(t.Context(), finder, chosen, a.logger())
 			if tt.wantErr {
 				require.ErrorIs(t, err, orchestrator.ErrImageMissing)
+				require.Empty(t, stderr.String())
 				return
 			}
 			require.NoError(t, err)
-			for _, language := range tt.missing {
-				require.Contains(t, stderr.String(), "cubby images build "+language)
-			}
+			require.Contains(t, stderr.String(), tt.warning)
+			require.Equal(t, min(len(tt.missing), 1), strings.Count(stderr.String(), "\n"), "one line for all")
 		})
 	}
 }

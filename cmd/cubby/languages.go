@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 
 	"cubby/images"
@@ -103,20 +104,31 @@ func (c catalog) lack(language string) string {
 	return "the engine has no image of " + language + " any more"
 }
 
-// checkImages refuses to start without the default language's image, or without any. A further one that is missing is
-// a warning: contexts in it fail with the same words until somebody builds it.
-func checkImages(ctx context.Context, finder orchestrator.Images, chosen []orchestrator.Language, log *slog.Logger) error {
-	missing := 0
+// checkImages refuses to start without the default language's image, or without any. Further ones that are missing are
+// a warning: contexts in them fail with the same words until somebody builds them.
+func checkImages(ctx context.Context, finder orchestrator.Images, chosen []choice, log *slog.Logger) error {
+	var unbuilt, names []string
+	var gone []error // of languages that were added, each with its remedy
 	for _, l := range chosen {
 		_, err := finder.Image(ctx, l.Name)
-		if err == nil {
+		switch {
+		case err == nil:
 			continue
-		}
-		missing++
-		if !errors.Is(err, orchestrator.ErrImageMissing) || l.Name == orchestrator.DefaultLanguage || missing == len(chosen) {
+		case !errors.Is(err, orchestrator.ErrImageMissing), l.Name == orchestrator.DefaultLanguage,
+			len(unbuilt)+len(gone)+1 == len(chosen):
 			return fmt.Errorf("image of %s: %w", l.Name, err)
+		case l.image == "":
+			gone = append(gone, err)
+		default:
+			unbuilt, names = append(unbuilt, l.image), append(names, l.Name)
 		}
-		log.Warn("a language cannot be used", "language", l.Name, "error", err)
+	}
+	if len(unbuilt) > 0 {
+		log.Warn("languages cannot be used before their images are built", "languages", strings.Join(names, ", "),
+			"remedy", "cubby images build "+strings.Join(unbuilt, " "))
+	}
+	if len(gone) > 0 {
+		log.Warn("languages cannot be used", "error", errors.Join(gone...))
 	}
 	return nil
 }

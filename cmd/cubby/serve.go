@@ -110,7 +110,7 @@ func (a *app) manager(ctx context.Context, e engine, state *store.Store, log *sl
 		return nil, fmt.Errorf("default-contexts: %w", err)
 	}
 	finder := a.languageImages(e, info.Architecture, chosen)
-	if err := checkImages(ctx, finder, languages, log); err != nil {
+	if err := checkImages(ctx, finder, chosen, log); err != nil {
 		return nil, err
 	}
 	return orchestrator.New(orchestrator.Config{
