@@ -62,18 +62,27 @@ func checkLimits(info docker.Info, strict bool) check {
 	return c
 }
 
+// runtimeRemedy is what to do about a runtime that the engine does not have.
+const runtimeRemedy = "add it to the engine's daemon.json, or choose another with --runtime"
+
 // checkRuntime looks for the configured runtime.
 func checkRuntime(info docker.Info, runtime string) check {
-	switch {
-	case runtime == "":
+	if runtime == "" {
 		return check{"runtime", statusOK, info.DefaultRuntime + " (the engine's default)", ""}
-	case slices.Contains(info.Runtimes, runtime):
-		return check{"runtime", statusOK, runtime, ""}
 	}
-	return check{
-		"runtime", statusFail, fmt.Sprintf("the engine has no runtime %s, but %s", runtime, strings.Join(info.Runtimes, ", ")),
-		"add it to the engine's daemon.json, or choose another with --runtime",
+	if err := lackOfRuntime(info, runtime); err != nil {
+		return check{"runtime", statusFail, err.Error(), runtimeRemedy}
 	}
+	return check{"runtime", statusOK, runtime, ""}
+}
+
+// lackOfRuntime is the error of a runtime that the engine does not have. It takes paths and names such as
+// io.containerd.kata.v2 without listing them: whether there is such a thing shows when a container starts.
+func lackOfRuntime(info docker.Info, runtime string) error {
+	if runtime == "" || slices.Contains(info.Runtimes, runtime) || strings.ContainsAny(runtime, "./") {
+		return nil
+	}
+	return fmt.Errorf("the engine has no runtime %q, but %s", runtime, strings.Join(info.Runtimes, ", "))
 }
 
 // checkLanguages looks for the images of the configured languages.

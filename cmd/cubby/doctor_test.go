@@ -44,6 +44,9 @@ func TestDoctor(t *testing.T) {
 		"a runtime that is not there": {
 			args: []string{"--runtime=kata"}, want: []string{"fail  runtime", "→ add it to the engine's daemon.json"}, code: exitFailed,
 		},
+		"a runtime that engines do not list": {
+			args: []string{"--runtime=io.containerd.kata.v2"}, want: []string{"ok    runtime      io.containerd.kata.v2"},
+		},
 		"a runtime that is": {args: []string{"--runtime=runsc"}, want: []string{"ok    runtime      runsc"}},
 		"a missing image": {
 			change: func(c *cli) { c.engine.built = nil },

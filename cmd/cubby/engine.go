@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -67,6 +68,18 @@ func (a *app) connectDocker(ctx context.Context, instance string, log *slog.Logg
 	return docker.New(ctx, docker.Config{
 		Endpoint: endpoint, Instance: instance, Runtime: a.config.Runtime, Strict: a.config.Strict, Logger: log,
 	})
+}
+
+// usable describes an engine that can start containers as they are configured.
+func (a *app) usable(ctx context.Context, e engine) (docker.Info, error) {
+	info, err := e.Info(ctx)
+	if err != nil {
+		return docker.Info{}, err
+	}
+	if err := lackOfRuntime(info, a.config.Runtime); err != nil {
+		return docker.Info{}, fmt.Errorf("runtime: %w; %s", err, runtimeRemedy)
+	}
+	return info, nil
 }
 
 // buildEngine is an engine as package images uses it.

@@ -54,7 +54,7 @@ func (a *app) runOnce(ctx context.Context, code string, env map[string]string, o
 		return err
 	}
 	defer engine.Close()
-	info, err := engine.Info(ctx)
+	info, err := a.usable(ctx, engine)
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ func (a *app) serve(ctx context.Context) (err error) {
 
 // manager returns a manager of the configured languages, once it has seen that their images are there.
 func (a *app) manager(ctx context.Context, e engine, state *store.Store, log *slog.Logger) (*orchestrator.Manager, error) {
-	info, err := e.Info(ctx)
+	info, err := a.usable(ctx, e)
 	if err != nil {
 		return nil, err
 	}
