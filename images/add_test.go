@@ -141,9 +141,10 @@ func TestAddFolder(t *testing.T) {
 		spoil func(t *testing.T, o *AddOptions)
 		want  string
 	}{
-		"no language.json":     {func(t *testing.T, o *AddOptions) { t.Helper(); remove(t, o.Dir, "language.json") }, "lacks a Dockerfile or a language.json"},
-		"no Dockerfile":        {func(t *testing.T, o *AddOptions) { t.Helper(); remove(t, o.Dir, "Dockerfile") }, "lacks a Dockerfile or a language.json"},
-		"no folder":            {func(_ *testing.T, o *AddOptions) { o.Dir += "/none" }, "read the folder"},
+		"no language.json":     {func(t *testing.T, o *AddOptions) { t.Helper(); remove(t, o.Dir, "language.json") }, " has no language.json"},
+		"no Dockerfile":        {func(t *testing.T, o *AddOptions) { t.Helper(); remove(t, o.Dir, "Dockerfile") }, " has no Dockerfile"},
+		"no folder":            {func(_ *testing.T, o *AddOptions) { o.Dir = "/nonexistent/ruby" }, "there is no folder /nonexistent/ruby"},
+		"a file of a folder":   {func(_ *testing.T, o *AddOptions) { o.Dir += "/Dockerfile" }, "/Dockerfile is a file: name the folder"},
 		"another name":         {func(t *testing.T, o *AddOptions) { t.Helper(); say(t, o, `{"name":"perl"}`) }, `"perl" and not "ruby"`},
 		"no JSON":              {func(t *testing.T, o *AddOptions) { t.Helper(); say(t, o, `{`) }, "read the language.json of ruby"},
 		"an alias of ours":     {func(t *testing.T, o *AddOptions) { t.Helper(); say(t, o, `{"name":"ruby","aliases":["py"]}`) }, `"py" is python`},

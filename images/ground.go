@@ -3,6 +3,7 @@ package images
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -27,8 +28,11 @@ func (b *builder) fromFolder(ctx context.Context, o AddOptions, arch string) (gr
 		return ground{}, err
 	}
 	g, packages, dockerfile := sortFolder(files)
-	if g.language == nil || dockerfile == nil {
-		return ground{}, fmt.Errorf("%s lacks a Dockerfile or a language.json", o.Dir)
+	switch {
+	case dockerfile == nil:
+		return ground{}, fmt.Errorf("the folder %s has no Dockerfile", o.Dir)
+	case g.language == nil:
+		return ground{}, fmt.Errorf("the folder %s has no language.json", o.Dir)
 	}
 	if slices.ContainsFunc(packages, func(f file) bool { return f.name == caFile }) {
 		return ground{}, fmt.Errorf("%s has a file %s, as which the Dockerfile finds this machine's certificates: give it another name",
@@ -78,10 +82,19 @@ func sortFolder(files []file) (g ground, packages []file, dockerfile []byte) {
 // readFolder returns the files of a folder, which everybody may read, whatever the umask has made of them: the kernel's
 // uid is nobody's. Those that their owner may execute stay executable.
 func readFolder(dir string) ([]file, error) {
+	at, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is no folder %s", dir)
+	case err != nil:
+		return nil, fmt.Errorf("read the folder: %w", err)
+	case !at.IsDir():
+		return nil, fmt.Errorf("%s is a file: name the folder that it is in", dir)
+	}
 	root := os.DirFS(dir)
 	var files []file
 	size := 0
-	err := fs.WalkDir(root, ".", func(name string, entry fs.DirEntry, err error) error {
+	err = fs.WalkDir(root, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
