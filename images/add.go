@@ -19,6 +19,8 @@ const (
 	LabelLanguage = "cubby.language"
 	// LabelAliases are its aliases, separated by commas.
 	LabelAliases = "cubby.aliases"
+	// LabelExtensions are its files' extensions, separated by commas.
+	LabelExtensions = "cubby.extensions"
 	// LabelAdded is when the image was added; of several images of a language the latest is meant.
 	LabelAdded = "cubby.added"
 	// LabelSupervisor is the digest of the supervisor in it (SupervisorDigest).
@@ -96,7 +98,8 @@ func (b *builder) add(ctx context.Context, o AddOptions, now time.Time) (Added, 
 	err = b.build(ctx, ImageBuild{
 		Tag: tag, Dockerfile: ownDockerfile, Args: map[string]string{"PACKAGES": on.image},
 		Labels: map[string]string{
-			LabelLanguage: language.Name, LabelAliases: strings.Join(language.Aliases, ","), LabelPackages: on.image,
+			LabelLanguage: language.Name, LabelAliases: strings.Join(language.Aliases, ","),
+			LabelExtensions: strings.Join(language.Extensions, ","), LabelPackages: on.image,
 			LabelAdded: now.UTC().Format(addedLayout), LabelSupervisor: digestOf(supervisor),
 		},
 	}, files)
@@ -170,7 +173,32 @@ func (b *builder) readLanguage(raw []byte, o AddOptions) (Language, error) {
 			return language, fmt.Errorf("alias of %s: %q is a language that was added: take another alias", o.Name, alias)
 		}
 	}
+	for _, extension := range language.Extensions {
+		if err := b.checkExtension(extension, others); err != nil {
+			return language, fmt.Errorf("extension of %s: %w", o.Name, err)
+		}
+	}
 	return language, nil
+}
+
+// extensionShape is what an extension looks like. Files are compared in small letters.
+var extensionShape = regexp.MustCompile(`^\.[a-z0-9]+$`)
+
+// checkExtension refuses an extension that no file has, or that is another language's.
+func (b *builder) checkExtension(extension string, others []Language) error {
+	if !extensionShape.MatchString(extension) {
+		return fmt.Errorf("%q is none: take a dot, small letters and digits, as in .rb", extension)
+	}
+	ours, err := b.tree.languages()
+	if err != nil {
+		return err
+	}
+	for _, other := range slices.Concat(ours, others) {
+		if slices.Contains(other.Extensions, extension) {
+			return fmt.Errorf("files %s are %s: leave it out", extension, other.Name)
+		}
+	}
+	return nil
 }
 
 // try looks whether a new image boots, and removes one that does not: nobody could use it. One that could not be tried

@@ -18,7 +18,7 @@ func rubyFolder(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range map[string]string{
-		"Dockerfile": "ARG BASE\nFROM ${BASE}\n", "language.json": `{"name":"ruby","aliases":["rb"]}`,
+		"Dockerfile": "ARG BASE\nFROM ${BASE}\n", "language.json": `{"name":"ruby","aliases":["rb"],"extensions":[".rb"]}`,
 		"driver.rb": "driver\n", "gems/Gemfile": "gems\n",
 	} {
 		write(t, filepath.Join(dir, name), content)
@@ -47,7 +47,7 @@ func TestAddFolder(t *testing.T) {
 		b, o := adding(t)
 		added, err := b.add(t.Context(), o, someday)
 		require.NoError(t, err)
-		require.Equal(t, Added{Language: Language{Name: "ruby", Aliases: []string{"rb"}}, Tag: added.Tag, Version: "3.3"}, added)
+		require.Equal(t, Added{Language: Language{Name: "ruby", Aliases: []string{"rb"}, Extensions: []string{".rb"}}, Tag: added.Tag, Version: "3.3"}, added)
 		require.Regexp(t, `^cubby-ruby:[0-9a-f]{16}$`, added.Tag)
 		require.Equal(t, []string{
 			"pull debian:trixie-slim", "build cubby-ruby-packages on debian", pruneOwn, pruneStale,
@@ -58,7 +58,7 @@ func TestAddFolder(t *testing.T) {
 			"Dockerfile.driver", "cubby/driver.rb", "cubby/language.json", "etc/group", "etc/passwd", "supervisor",
 		}, b.engine.packed[1])
 		require.Equal(t, map[string]string{
-			LabelLanguage: "ruby", LabelAliases: "rb", LabelAdded: "2026-01-02T03:04:05.000000006Z",
+			LabelLanguage: "ruby", LabelAliases: "rb", LabelExtensions: ".rb", LabelAdded: "2026-01-02T03:04:05.000000006Z",
 			LabelSupervisor: digestOf([]byte("ELF")), LabelPackages: b.engine.builds[0].Tag,
 		}, b.engine.builds[1].Labels)
 	})
@@ -151,6 +151,11 @@ func TestAddFolder(t *testing.T) {
 		"an alias of another":  {func(_ *testing.T, o *AddOptions) { o.Others = []Language{{Name: "rebol", Aliases: []string{"rb"}}} }, `"rb" is an alias of rebol`},
 		"another as an alias":  {func(_ *testing.T, o *AddOptions) { o.Others = []Language{{Name: "rb"}} }, `"rb" is a language that was added`},
 		"an alias of no shape": {func(t *testing.T, o *AddOptions) { t.Helper(); say(t, o, `{"name":"ruby","aliases":["r,b"]}`) }, `"r,b" cannot be`},
+		"an extension of ours": {func(t *testing.T, o *AddOptions) { t.Helper(); say(t, o, `{"name":"ruby","extensions":[".rb",".py"]}`) }, "files .py are python"},
+		"an extension of another": {
+			func(_ *testing.T, o *AddOptions) { o.Others = []Language{{Name: "rebol", Extensions: []string{".rb"}}} }, "files .rb are rebol",
+		},
+		"an extension of no shape": {func(t *testing.T, o *AddOptions) { t.Helper(); say(t, o, `{"name":"ruby","extensions":["rb"]}`) }, `"rb" is none`},
 		"certificates of its own": {
 			func(t *testing.T, o *AddOptions) { t.Helper(); write(t, filepath.Join(o.Dir, "ca.crt"), "own") },
 			"has a file ca.crt",
@@ -170,7 +175,7 @@ func TestAddFolder(t *testing.T) {
 	}
 	t.Run("the same language may be added again", func(t *testing.T) {
 		b, o := adding(t)
-		o.Others = []Language{{Name: "ruby", Aliases: []string{"rb"}}}
+		o.Others = []Language{{Name: "ruby", Aliases: []string{"rb"}, Extensions: []string{".rb"}}}
 		_, err := b.add(t.Context(), o, someday)
 		require.NoError(t, err)
 	})

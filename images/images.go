@@ -40,8 +40,9 @@ var (
 
 // Language is a language that contexts can have.
 type Language struct {
-	Name    string   `json:"name"`
-	Aliases []string `json:"aliases"`
+	Name       string   `json:"name"`
+	Aliases    []string `json:"aliases"`
+	Extensions []string `json:"extensions"` // of files with code in it, in small letters: .py
 }
 
 // Languages returns all languages, sorted by name. An error means that an embedded language.json is wrong.

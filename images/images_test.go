@@ -25,7 +25,7 @@ func sample() tree {
 			"bash/language.json":                {Data: []byte(`{"name":"bash","aliases":["sh"]}`)},
 			"python/Dockerfile.driver":          {Data: []byte("FROM packages\n")},
 			"python/driver.py":                  {Data: []byte("pass\n")},
-			"python/language.json":              {Data: []byte(`{"name":"python","aliases":["py"],"adapter":"native"}`)},
+			"python/language.json":              {Data: []byte(`{"name":"python","aliases":["py"],"extensions":[".py"],"adapter":"native"}`)},
 			"supervisor/.gitkeep":               {},
 			"supervisor/supervisor-linux-amd64": {Data: []byte("ELF")},
 		},
@@ -47,7 +47,7 @@ func TestLanguages(t *testing.T) {
 	t.Run("are sorted by name", func(t *testing.T) {
 		got, err := sample().languages()
 		require.NoError(t, err)
-		require.Equal(t, []Language{{Name: "bash", Aliases: []string{"sh"}}, {Name: "python", Aliases: []string{"py"}}}, got)
+		require.Equal(t, []Language{{Name: "bash", Aliases: []string{"sh"}}, {Name: "python", Aliases: []string{"py"}, Extensions: []string{".py"}}}, got)
 	})
 	t.Run("a name that is not the folder's is refused", func(t *testing.T) {
 		_, err := change("bash/language.json", `{"name":"zsh"}`).languages()
@@ -179,7 +179,7 @@ func TestBuildContext(t *testing.T) {
 	require.Equal(t, map[string]entry{
 		"Dockerfile.driver": {0o644, "FROM packages\n"},
 		"driver.py":         {0o644, "pass\n"},
-		"language.json":     {0o644, `{"name":"python","aliases":["py"],"adapter":"native"}`},
+		"language.json":     {0o644, `{"name":"python","aliases":["py"],"extensions":[".py"],"adapter":"native"}`},
 		"supervisor":        {0o755, "ELF"},
 	}, got)
 }
@@ -188,10 +188,21 @@ func TestEmbedded(t *testing.T) {
 	languages, err := Languages()
 	require.NoError(t, err)
 	require.NotEmpty(t, languages)
+	owners := map[string]string{}
 	for _, language := range languages {
 		found, err := Lookup(language.Name)
 		require.NoError(t, err)
 		require.Equal(t, language, found)
+		for _, extension := range language.Extensions {
+			require.Regexp(t, extensionShape, extension)
+			require.Empty(t, owners[extension], "%s is %s", extension, language.Name)
+			owners[extension] = language.Name
+		}
+	}
+	for extension, want := range map[string]string{
+		".py": "python", ".js": "javascript", ".mjs": "javascript", ".ts": "typescript", ".sh": "bash", ".r": "r", ".java": "java",
+	} {
+		require.Equal(t, want, owners[extension], extension)
 	}
 }
 

@@ -53,8 +53,9 @@ const (
 
 // Language is a language that contexts can have.
 type Language struct {
-	Name    string
-	Aliases []string
+	Name       string
+	Aliases    []string
+	Extensions []string // of files with code in it: .py
 }
 
 // CreateRequest asks for a context. Empty fields mean the defaults.

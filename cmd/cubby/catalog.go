@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -72,6 +73,9 @@ func (a *app) catalogOf(built []docker.BuiltImage, arch string) (catalog, error)
 		}
 		if aliases := image.Labels[images.LabelAliases]; aliases != "" {
 			l.Aliases = strings.Split(aliases, ",")
+		}
+		if extensions := image.Labels[images.LabelExtensions]; extensions != "" {
+			l.Extensions = strings.Split(extensions, ",")
 		}
 		digest, err := a.supervisor(arch)
 		if err != nil {
@@ -175,6 +179,17 @@ func (c catalog) find(name, image string) (choice, error) {
 		return choice{}, fmt.Errorf("%s was added, and has the image that was added: name it without =%s", l.Name, image)
 	}
 	return choice{l, ""}, nil
+}
+
+// languageOf returns the language of a file by its extension; empty: there is none with that.
+func (c catalog) languageOf(path string) string {
+	extension := strings.ToLower(filepath.Ext(path))
+	for _, l := range slices.Concat(c.own, c.others()) {
+		if slices.Contains(l.Extensions, extension) {
+			return l.Name
+		}
+	}
+	return ""
 }
 
 // noContexts as the only name of default contexts means that there are none.

@@ -15,6 +15,7 @@ func addedAs(language, tag, when, supervisor string) docker.BuiltImage {
 	image := builtImage("cubby-"+language+":"+tag, 0)
 	image.Labels = map[string]string{
 		images.LabelLanguage: language, images.LabelAliases: language[:1] + ",x" + language, images.LabelAdded: when,
+		images.LabelExtensions: ".x" + language,
 		images.LabelSupervisor: supervisor, images.LabelPackages: "cubby-" + language + "-packages:" + tag,
 	}
 	return image
@@ -42,8 +43,15 @@ func TestCatalog(t *testing.T) {
 	require.Nil(t, there.current("perl"))
 	require.Nil(t, there.current("python"), "a language of ours is not to be replaced")
 	require.Equal(t, []orchestrator.Language{
-		{Name: "ruby", Aliases: []string{"r", "xruby"}}, {Name: "perl", Aliases: []string{"p", "xperl"}},
+		{Name: "ruby", Aliases: []string{"r", "xruby"}, Extensions: []string{".xruby"}},
+		{Name: "perl", Aliases: []string{"p", "xperl"}, Extensions: []string{".xperl"}},
 	}, there.others())
+	for file, want := range map[string]string{
+		"a.py": "python", "dir.js/A.MJS": "javascript", "a.ts": "typescript", "a.R": "r", "a.xruby": "ruby",
+		"py": "", "a.": "", "a.txt": "", "": "", "-": "",
+	} {
+		require.Equal(t, want, there.languageOf(file), file)
+	}
 }
 
 func TestChoose(t *testing.T) {

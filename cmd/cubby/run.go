@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -14,6 +15,7 @@ type runOptions struct {
 	source
 	language string
 	cwd      string
+	file     string // that the code comes from, if it is one
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -26,7 +28,7 @@ Nothing stays behind. The first Ctrl-C interrupts the code, a second one leaves 
 
 Exit codes: 0; 1 where the code failed; 125 where cubby or the container engine did.`,
 		Example: `  cubby run -c 'print(1 + 1)'
-  cubby run script.py
+  cubby run script.js
   echo 'import sys; sys.version' | cubby run -
   cubby run --timeout 10s --network internet -c '!pip install cowsay'`,
 		Args: arguments(0, 1),
@@ -35,11 +37,13 @@ Exit codes: 0; 1 where the code failed; 125 where cubby or the container engine 
 			if err != nil {
 				return err
 			}
+			o.file = cmp.Or(args...)
 			return a.runOnce(cmd.Context(), code, env, o)
 		},
 	}
 	o.flags(cmd)
-	cmd.Flags().StringVarP(&o.language, "language", "l", orchestrator.DefaultLanguage, "language of the code, or LANGUAGE=IMAGE")
+	cmd.Flags().StringVarP(&o.language, "language", "l", "",
+		"language of the code, or LANGUAGE=IMAGE (default: by the file's extension, else python)")
 	cmd.Flags().StringVar(&o.cwd, "cwd", orchestrator.DefaultCwd, "working directory in the container")
 	a.take(cmd, engineSettings...)
 	a.take(cmd, containerSettings...)
@@ -62,7 +66,8 @@ func (a *app) runOnce(ctx context.Context, code string, env map[string]string, o
 	if err != nil {
 		return err
 	}
-	chosen, err := there.choose([]string{o.language})
+	language := cmp.Or(o.language, there.languageOf(o.file), orchestrator.DefaultLanguage)
+	chosen, err := there.choose([]string{language})
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"cubby/orchestrator"
+	"cubby/orchestrator/docker"
 )
 
 func TestRun(t *testing.T) {
@@ -49,6 +50,23 @@ func TestRun(t *testing.T) {
 			require.Empty(t, left, "nothing stays behind")
 		})
 	}
+	t.Run("a file's extension tells its language, unless somebody does", func(t *testing.T) {
+		dir := t.TempDir()
+		for name, tt := range map[string]struct {
+			flags []string
+			want  string
+		}{
+			"a.mjs": {want: "javascript"}, "a.R": {want: "r"}, "a.xruby": {want: "ruby"}, "a.txt": {want: "python"}, "a": {want: "python"},
+			"a.ts": {flags: []string{"-l", "deno"}, want: "deno"}, "a.js": {flags: []string{"--language=python"}, want: "python"},
+		} {
+			c := newCLI(t)
+			c.engine.built = []docker.BuiltImage{addedAs("ruby", "current", "2025", "ours")}
+			file := filepath.Join(dir, name)
+			require.NoError(t, os.WriteFile(file, []byte("print a"), 0o600))
+			require.Equal(t, "a\n", c.ok(append([]string{"run", file}, tt.flags...)...))
+			require.Equal(t, "sha256:cubby-"+tt.want+":current", c.engine.started[0].Image, name)
+		}
+	})
 	t.Run("an image that is missing names the command that builds it", func(t *testing.T) {
 		c := newCLI(t)
 		c.engine.missing["cubby-python:current"] = true
