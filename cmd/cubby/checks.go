@@ -185,17 +185,22 @@ func checkCA() check {
 	return check{"CA bundle", statusOK, fmt.Sprintf("%d certificates", bytes.Count(ca, []byte("BEGIN CERTIFICATE"))), ""}
 }
 
-// checkState tells whether a server has the state directory. It makes nothing and keeps nobody out: a server that
-// starts at this moment waits for a lock longer than this one is held.
+// checkState tells whether a server has the state directory, or can have it. It leaves nothing and keeps nobody out: a
+// server that starts at this moment waits for a lock longer than this one is held.
 func checkState(dir string) check {
 	c := check{"state", statusOK, dir, ""}
-	file, err := os.Open(filepath.Join(dir, "state.db"))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	file, err := os.OpenFile(filepath.Join(dir, "state.db"), os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
 		c.Text += ": no server has run here yet"
-		return c
-	case err != nil:
-		return check{"state", statusFail, err.Error(), "run as the user who owns it, or use --state-dir"}
+		if err = tryDir(dir); err == nil {
+			return c
+		}
+	}
+	if err != nil {
+		return check{
+			"state", statusFail, fmt.Sprintf("%s cannot be used: %v", dir, err),
+			"run as a user who may write there, or name another directory with --state-dir",
+		}
 	}
 	defer file.Close()
 	err = syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
@@ -210,8 +215,28 @@ func checkState(dir string) check {
 	return c
 }
 
+// tryDir tells whether files can be made in a directory, or the directory itself, by making one and removing it.
+func tryDir(dir string) error {
+	probe, err := os.MkdirTemp(dir, ".cubby-doctor-")
+	var failed *fs.PathError
+	switch {
+	case err == nil:
+		return os.Remove(probe)
+	case errors.Is(err, fs.ErrNotExist) && isMissing(dir):
+		return tryDir(filepath.Dir(dir))
+	case errors.As(err, &failed):
+		err = failed.Err
+	}
+	return fmt.Errorf("make a directory in %s: %w", dir, err)
+}
+
+// isMissing reports whether there is nothing of that name.
+func isMissing(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 // isHere reports whether an engine's files are on this machine. A socket can lead into a virtual one.
 func isHere(info docker.Info) bool {
-	_, err := os.Stat(info.RootDir)
-	return strings.HasPrefix(info.Endpoint.Host, "unix://") && !errors.Is(err, fs.ErrNotExist)
+	return strings.HasPrefix(info.Endpoint.Host, "unix://") && !isMissing(info.RootDir)
 }

@@ -101,6 +101,29 @@ func TestCheckState(t *testing.T) {
 	require.Contains(t, checkState(dir).Text, "in use by a server")
 	require.NoError(t, s.Close())
 	require.Contains(t, checkState(dir).Text, "no server runs")
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(dir), ".cubby*"))
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+func TestCheckStateThatCannotBe(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "odd", "state.db"), 0o700))
+	for name, tt := range map[string]struct{ dir, want string }{
+		"a file":                  {file, file + " cannot be used: "},
+		"below a file":            {filepath.Join(file, "x", "y"), "not a directory"},
+		"where nobody can":        {"/dev/fd/x/y", "/dev/fd/x/y cannot be used: make a directory in /dev/fd: "},
+		"a database of odd shape": {filepath.Join(dir, "odd"), "is a directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := checkState(tt.dir)
+			require.Equal(t, statusFail, c.Status)
+			require.Contains(t, c.Text, tt.want)
+			require.Contains(t, c.Remedy, "--state-dir")
+		})
+	}
 }
 
 func TestCheckDisk(t *testing.T) {
