@@ -80,12 +80,22 @@ func (c *cli) in(t *testing.T) *cli {
 	return &other
 }
 
+// environ returns the variables as NAME=VALUE.
+func (c *cli) environ() []string {
+	var all []string
+	for name, value := range c.variables {
+		all = append(all, name+"="+value)
+	}
+	return all
+}
+
 // process returns the surroundings, with outputs that can be read meanwhile.
 func (c *cli) process() (process, *buffer, *buffer) {
 	var stdout, stderr buffer
 	p := process{
 		stdin: strings.NewReader(c.stdin), stdout: &stdout, stderr: &stderr, stdoutTerminal: c.terminal, stderrTerminal: c.terminal,
 		env:           func(name string) string { return c.variables[name] },
+		environ:       c.environ(),
 		statePatience: c.statePatience, shutdownGrace: c.shutdownGrace,
 	}
 	if c.real {
@@ -193,6 +203,19 @@ func TestUsage(t *testing.T) {
 			require.Equal(t, exitFault, code)
 			require.Contains(t, stderr, "state-dir: there is no HOME")
 		}
+	})
+	t.Run("variables that no setting has are told of", func(t *testing.T) {
+		c := newCLI(t)
+		c.variables["CUBBY_MAX_CONTEXT"], c.variables["CUBBY_FOO"], c.variables["CUBBYHOLE"] = "7", "x", "y"
+		code, stdout, stderr := c.run("run", "-c", "print a")
+		require.Equal(t, exitOK, code)
+		require.Equal(t, "a\n", stdout)
+		require.Contains(t, stderr, `variables="CUBBY_FOO, CUBBY_MAX_CONTEXT"`)
+		require.Equal(t, 1, strings.Count(stderr, "\n"))
+		delete(c.variables, "CUBBY_MAX_CONTEXT")
+		delete(c.variables, "CUBBY_FOO")
+		_, _, stderr = c.run("run", "-c", "print a")
+		require.Empty(t, stderr)
 	})
 	t.Run("code that is too long", func(t *testing.T) {
 		c := newCLI(t)

@@ -26,9 +26,12 @@ func (c *Config) load(settings *pflag.FlagSet, env func(string) string) error {
 	return nil
 }
 
+// variablePrefix is what the names of settings' variables begin with.
+const variablePrefix = "CUBBY_"
+
 // variable returns the name of a setting's environment variable.
 func variable(setting string) string {
-	return "CUBBY_" + strings.ToUpper(strings.ReplaceAll(setting, "-", "_"))
+	return variablePrefix + strings.ToUpper(strings.ReplaceAll(setting, "-", "_"))
 }
 
 // fromEnvironment sets what no flag has set. An empty variable counts as none.
@@ -44,6 +47,20 @@ func fromEnvironment(settings *pflag.FlagSet, env func(string) string) error {
 		}
 	})
 	return errors.Join(faults...)
+}
+
+// unknownVariables returns the names of variables that look like those of settings, and are not, of NAME=VALUE.
+func unknownVariables(settings *pflag.FlagSet, environ []string) []string {
+	known := map[string]bool{}
+	settings.VisitAll(func(f *pflag.Flag) { known[variable(f.Name)] = true })
+	var unknown []string
+	for _, entry := range environ {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, variablePrefix) && !known[name] {
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(unknown)
+	return unknown
 }
 
 // readFile reads a configuration file. One that nobody named may be missing.

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -40,6 +41,7 @@ type process struct {
 	stdoutTerminal bool // somebody looks at stdout
 	stderrTerminal bool
 	env            func(name string) string
+	environ        []string // NAME=VALUE of all variables, of which some may be misspelt
 
 	// connect reaches the container engine as an instance; nil: the one that the docker CLI would use.
 	connect func(ctx context.Context, instance string, log *slog.Logger) (engine, error)
@@ -66,7 +68,7 @@ func main() {
 		program: os.Args[0],
 		stdin:   os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		stdoutTerminal: term.IsTerminal(os.Stdout.Fd()), stderrTerminal: term.IsTerminal(os.Stderr.Fd()),
-		env: os.Getenv,
+		env: os.Getenv, environ: os.Environ(),
 	}, os.Args[1:])
 	stop()
 	os.Exit(code)
@@ -130,6 +132,10 @@ Exit codes: 0; 1 where the code that was run, or a check, failed; 125 where cubb
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if err := a.config.load(a.settings, a.env); err != nil {
 				return err
+			}
+			if names := unknownVariables(a.settings, a.environ); len(names) > 0 {
+				a.logger().Warn("no setting has these variables, perhaps misspelt; 'cubby serve --help' lists the settings",
+					"variables", strings.Join(names, ", "))
 			}
 			if cmd.Flags().Lookup("state-dir") != nil && a.config.StateDir == "" {
 				return errors.New("state-dir: there is no HOME to put it in; name a directory")
