@@ -38,6 +38,13 @@ func (a *activity) leave() {
 	}
 }
 
+// underWay returns how many requests have begun and not ended.
+func (a *activity) underWay() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.requests
+}
+
 // drain refuses requests from now on and returns a channel that is closed when none is under way.
 func (a *activity) drain() <-chan struct{} {
 	a.mu.Lock()
@@ -63,9 +70,16 @@ func (s *Server) onOwnTime(f func()) {
 // Drain refuses what would begin something, executions and contexts, with a 503 that asks to try again, and waits until
 // nothing that has begun before is under way or ctx ends. Everything else is still answered. It may be called twice.
 func (s *Server) Drain(ctx context.Context) {
+	drained := s.activity.drain()
+	if waiting := s.activity.underWay(); waiting > 0 {
+		s.log.InfoContext(ctx, "waiting for requests that run code or make contexts", "requests", waiting)
+	}
 	select {
-	case <-s.activity.drain():
+	case <-drained:
 	case <-ctx.Done():
+		if left := s.activity.underWay(); left > 0 {
+			s.log.InfoContext(ctx, "requests are cut off; what runs goes on", "requests", left)
+		}
 	}
 }
 

@@ -221,7 +221,8 @@ func TestDrain(t *testing.T) {
 	e.Deliver(started)
 	fake := always(t, nil)
 	fake.execute = executing(t, e).execute
-	served := api.New(api.Config{Contexts: fake, Logger: slog.New(slog.DiscardHandler)})
+	var log syncBuffer
+	served := api.New(api.Config{Contexts: fake, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	server := httptest.NewServer(served)
 	defer server.Close()
 	lines := post(t.Context(), t, server.URL, `{"code":""}`)
@@ -254,6 +255,8 @@ func TestDrain(t *testing.T) {
 	hurried, cancel := context.WithCancel(t.Context())
 	cancel()
 	served.Drain(hurried) // does not wait for longer than its caller
+	require.Contains(t, log.String(), `msg="waiting for requests that run code or make contexts" requests=`)
+	require.Contains(t, log.String(), `msg="requests are cut off; what runs goes on" requests=`)
 	e.Deliver(done)
 	await(t, "end of the drain", drained)
 	text, err := io.ReadAll(lines)

@@ -120,6 +120,8 @@ func TestServe(t *testing.T) {
 		c.engine.Open("s")
 		require.Equal(t, "a\n", <-ended)
 		require.Equal(t, exitOK, <-stopped, first.log.String())
+		require.Contains(t, first.log.String(), "waiting for requests")
+		require.NotContains(t, first.log.String(), "cut off")
 		require.Equal(t, 1, strings.Count(first.log.String(), "msg=\"stopping;"))
 		require.Equal(t, 1, strings.Count(first.log.String(), "msg=stopped\n"))
 		require.Eventually(t, logs("msg=listening"), time.Minute, time.Millisecond)
