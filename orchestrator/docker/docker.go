@@ -128,7 +128,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 		e.log = slog.New(slog.DiscardHandler)
 	}
 	if err := e.negotiate(ctx, calls, streams); err != nil {
-		return nil, errors.Join(fmt.Errorf("connect to the engine at %s: %w", cfg.Endpoint.Host, err), e.Close())
+		return nil, errors.Join(fmt.Errorf("connect to the engine: %w", err), e.Close())
 	}
 	return e, nil
 }
@@ -145,8 +145,8 @@ func (e *Engine) negotiate(ctx context.Context, calls, streams *client.Client) e
 		return e.kind(ctx, err)
 	}
 	if ping.APIVersion == "" || versions.LessThan(ping.APIVersion, MinAPI) {
-		return fmt.Errorf("%w: it speaks API %q, cubby needs %s (Engine 20.10) or newer: upgrade the engine",
-			orchestrator.ErrEngine, ping.APIVersion, MinAPI)
+		return fmt.Errorf("%w: %s speaks API %q, cubby needs %s (Engine 20.10) or newer: upgrade the engine",
+			orchestrator.ErrEngine, e.endpoint.Host, ping.APIVersion, MinAPI)
 	}
 	calls.NegotiateAPIVersionPing(ping)
 	streams.NegotiateAPIVersionPing(types.Ping{APIVersion: calls.ClientVersion()})

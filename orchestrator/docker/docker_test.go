@@ -98,9 +98,16 @@ func TestNew(t *testing.T) {
 		require.ErrorContains(t, err, "1.99")
 	})
 	t.Run("a missing socket says what to do", func(t *testing.T) {
-		err := connect(t, "unix://"+shortDir(t)+"/none.sock")
+		socket := "unix://" + shortDir(t) + "/none.sock"
+		err := connect(t, socket)
 		require.ErrorIs(t, err, orchestrator.ErrEngine)
-		require.ErrorContains(t, err, "does not exist: install Docker, or start it")
+		require.EqualError(t, err, "connect to the engine: container engine unavailable: "+socket+
+			" does not exist: install Docker, or start it (sudo systemctl start docker, or Docker Desktop)", "once, in our words")
+	})
+	t.Run("a port that nobody listens on says what to do", func(t *testing.T) {
+		err := connect(t, "tcp://127.0.0.1:1")
+		require.ErrorIs(t, err, orchestrator.ErrEngine)
+		require.ErrorContains(t, err, "nothing listens on tcp://127.0.0.1:1: start the engine")
 	})
 	t.Run("a dead socket says what to do", func(t *testing.T) {
 		dir := shortDir(t)

@@ -23,9 +23,10 @@ func (e *Engine) kind(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%w (%w)", ctx.Err(), err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%w: it accepts connections but does not answer; see its log, or restart it: %w", orchestrator.ErrEngine, err)
+		return fmt.Errorf("%w: %s accepts connections but does not answer; see its log, or restart it: %w",
+			orchestrator.ErrEngine, e.endpoint.Host, err)
 	case client.IsErrConnectionFailed(err):
-		return fmt.Errorf("%w: %s: %w", orchestrator.ErrEngine, e.diagnose(ctx, err), err)
+		return fmt.Errorf("%w: %s", orchestrator.ErrEngine, e.diagnose(ctx, err))
 	case exhausted(err):
 		return fmt.Errorf("%w: %w", orchestrator.ErrExhausted, err)
 	case headless(err):
@@ -88,8 +89,9 @@ func headless(err error) bool {
 // diagnose says what is wrong with the connection, and what to do. The SDK does not keep the cause of a connection that
 // could not be made, so it is made once more.
 func (e *Engine) diagnose(ctx context.Context, err error) string {
-	if path, ok := strings.CutPrefix(e.endpoint.Host, "unix://"); ok {
-		if cause := dialSocket(ctx, path); cause != nil {
+	network, address, _ := strings.Cut(e.endpoint.Host, "://")
+	if network == "unix" || network == "tcp" {
+		if cause := tryDial(ctx, network, address); cause != nil {
 			err = cause
 		}
 	}
@@ -106,6 +108,6 @@ func remedy(host string, err error) string {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens on " + host + ": start the engine (sudo systemctl start docker, or Docker Desktop)"
 	default:
-		return "the connection to " + host + " broke: is the engine being restarted?"
+		return fmt.Sprintf("the connection to %s broke: is the engine being restarted? (%v)", host, err)
 	}
 }

@@ -170,7 +170,7 @@ func trySockets(ctx context.Context, opts FindOptions, root string) (Endpoint, e
 	}
 	var first error // of a socket that is there
 	for _, path := range known {
-		err := dialSocket(ctx, path)
+		err := tryDial(ctx, "unix", path)
 		if err == nil {
 			return Endpoint{Host: "unix://" + path, Source: "socket " + path}, nil
 		}
@@ -191,10 +191,10 @@ func trySockets(ctx context.Context, opts FindOptions, root string) (Endpoint, e
 		"or name one with DOCKER_HOST", orchestrator.ErrEngine)
 }
 
-// dialSocket tells why a socket cannot be connected to.
-func dialSocket(ctx context.Context, path string) error {
+// tryDial tells why an address cannot be connected to.
+func tryDial(ctx context.Context, network, address string) error {
 	dialer := net.Dialer{Timeout: 2 * time.Second}
-	conn, err := dialer.DialContext(ctx, "unix", path)
+	conn, err := dialer.DialContext(ctx, network, address)
 	if err != nil {
 		return err
 	}
