@@ -118,6 +118,19 @@ func TestConfigFaults(t *testing.T) {
 		"a missing file named by a variable": {
 			env: map[string]string{"CUBBY_CONFIG": "/nonexistent/c.yaml"}, want: []string{"/nonexistent/c.yaml"},
 		},
+		"values of no sense, in our words": {
+			file: "\nmax-contexts: few\n",
+			env: map[string]string{
+				"CUBBY_IDLE_TIMEOUT": "soon", "CUBBY_PIDS": "many", "CUBBY_CPUS": "some", "CUBBY_STRICT": "very",
+				"CUBBY_LOG_LEVEL": "loud", "CUBBY_MEMORY": "much",
+			},
+			want: []string{
+				`:2: max-contexts: "few" is no whole number`,
+				"CUBBY_IDLE_TIMEOUT: \"soon\" is no duration such as 90s, 10m or 1h30m\n", "CUBBY_PIDS: \"many\" is no whole number\n",
+				"CUBBY_CPUS: \"some\" is no number such as 0.5\n", "CUBBY_STRICT: \"very\" is neither true nor false",
+				"CUBBY_LOG_LEVEL: \"loud\" is none of debug, info, warn, error\n", "CUBBY_MEMORY: \"much\" is no size such as 512MiB or 1GiB\n",
+			},
+		},
 		"less than nothing": {
 			env:  map[string]string{"CUBBY_MAX_OUTPUT_BYTES": "-1", "CUBBY_WORKSPACE_BYTES": "-1GiB"},
 			want: []string{"CUBBY_MAX_OUTPUT_BYTES:", `"-1" is no size`, "CUBBY_WORKSPACE_BYTES:", `"-1GiB" is no size`},
@@ -144,6 +157,10 @@ func TestConfigFaults(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a value of no sense is one fault", func(t *testing.T) {
+		_, _, err := load(t, "", map[string]string{"CUBBY_PIDS": "many"})
+		require.EqualError(t, err, "configuration:\nCUBBY_PIDS: \"many\" is no whole number")
+	})
 	t.Run("a file that holds a key is for its owner only", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "config.yaml")
 		require.NoError(t, os.WriteFile(path, []byte("api-key: 0123456789abcdef\n"), 0o600))

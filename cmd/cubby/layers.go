@@ -42,9 +42,7 @@ func fromEnvironment(settings *pflag.FlagSet, env func(string) string) error {
 		if f.Changed || value == "" {
 			return
 		}
-		if err := settings.Set(f.Name, value); err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", variable(f.Name), err))
-		}
+		faults = append(faults, set(settings, f, variable(f.Name), value))
 	})
 	return errors.Join(faults...)
 }
@@ -113,7 +111,7 @@ func setNode(settings *pflag.FlagSet, f *pflag.Flag, node yaml.Node) error {
 	case node.Kind == yaml.ScalarNode && node.Tag == "!!null":
 		return nil
 	case node.Kind == yaml.ScalarNode:
-		return settings.Set(f.Name, node.Value)
+		return set(settings, f, f.Name, node.Value)
 	case node.Kind == yaml.SequenceNode && isList:
 		var items []string
 		if err := node.Decode(&items); err != nil {

@@ -146,6 +146,10 @@ Exit codes: 0; 1 where the code that was run, or a check, failed; 125 where cubb
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().AddFlag(a.settings.Lookup("config"))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		var invalid *pflag.InvalidValueError
+		if errors.As(err, &invalid) {
+			err = fmt.Errorf("--%s: %w", invalid.GetFlag().Name, valueFault(err))
+		}
 		return fmt.Errorf("%w\nSee '%s --help'", err, cmd.CommandPath())
 	})
 	return group(root, a.serveCommand(), a.ctxCommand(), a.runCommand(), a.imagesCommand(), a.doctorCommand(),
