@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"cubby/orchestrator"
 	"cubby/orchestrator/docker"
 	"cubby/orchestrator/enginetest"
@@ -118,4 +120,16 @@ type instanceEngine struct {
 func (e instanceEngine) RemoveInstance(context.Context) (docker.Removed, error) {
 	e.cleaned = append(e.cleaned, "instance "+e.instance)
 	return docker.Removed{Containers: e.removed.Containers, Volumes: e.removed.Volumes}, e.removeErr
+}
+
+func TestRuntimeThatTheEngineDoesNotHave(t *testing.T) {
+	for _, args := range [][]string{{"serve", "--listen=127.0.0.1:0"}, {"run", "-c", "print a"}} {
+		c := newCLI(t)
+		code, stdout, stderr := c.run(append(args, "--runtime=kata")...)
+		require.Equal(t, exitFault, code)
+		require.Contains(t, stderr, `cubby: runtime: the engine has no runtime "kata", but runc, runsc; `+
+			`add it to the engine's daemon.json, or choose another with --runtime`)
+		require.Empty(t, stdout)
+		require.Empty(t, c.engine.started)
+	}
 }

@@ -202,17 +202,6 @@ func TestServeRefuses(t *testing.T) {
 		require.Equal(t, exitFault, code)
 		require.Contains(t, stderr, "engine unavailable")
 	})
-	t.Run("a runtime that the engine does not have", func(t *testing.T) {
-		for _, args := range [][]string{{"serve", "--listen=127.0.0.1:0"}, {"run", "-c", "print a"}} {
-			c := newCLI(t)
-			code, stdout, stderr := c.run(append(args, "--runtime=kata")...)
-			require.Equal(t, exitFault, code)
-			require.Contains(t, stderr, `cubby: runtime: the engine has no runtime "kata", but runc, runsc; `+
-				`add it to the engine's daemon.json, or choose another with --runtime`)
-			require.Empty(t, stdout)
-			require.Empty(t, c.engine.started)
-		}
-	})
 	t.Run("a missing image, with the command that builds it", func(t *testing.T) {
 		c := newCLI(t)
 		c.engine.missing["cubby-python:current"] = true
