@@ -5,7 +5,7 @@
 
 import { die, send, sendText } from "./driver_channel.js";
 import { loadLexer, rewrite, usesModules } from "./driver_code.js";
-import { settle, terminated } from "./driver_interrupts.js";
+import { evaluating, settle, terminated } from "./driver_interrupts.js";
 import { begin, enter, here, print } from "./driver_output.js";
 import { bundleOf, errorOf, jsonOf, PREFIX } from "./driver_results.js";
 import { defineProperty, deleteProperty, encode, keys, randomUUID, replaceAll, resolved, setPrototypeOf,
@@ -111,11 +111,14 @@ export class Runner {
     define(name, () => {
       deleteProperty(globalThis, name);
       enter(execution);
+      return then(resolved, () => evaluating(false));
     });
+    evaluating(true);
     this.#inspector.ask("Runtime.evaluate", {
       __proto__: null, expression: PREFIX(name) + script, objectGroup: CELL, replMode: true,
     }, (response) => {
       deleteProperty(globalThis, name); // a syntax error has left it
+      evaluating(false);
       this.#settle(execution, response);
     });
   }
@@ -212,9 +215,11 @@ export class Runner {
     }
     const list = [{ __proto__: null, objectId, unserializableValue }];
     setPrototypeOf(list, null); // which also takes a toJSON away from it
+    evaluating(true);
     this.#inspector.ask("Runtime.callFunctionOn", {
       __proto__: null, functionDeclaration: "function (value) { this(value); }", objectId: this.#take, arguments: list,
     }, () => {
+      evaluating(false);
       const taken = this.#taken;
       this.#taken = undefined;
       give(taken);

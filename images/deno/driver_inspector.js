@@ -2,7 +2,8 @@
 
 import inspector from "node:inspector";
 
-import { method, parse, stringify } from "./driver_safe.js";
+import { die } from "./driver_channel.js";
+import { isObject, method, parse, setPrototypeOf, stringify } from "./driver_safe.js";
 
 const sendText = method(WebSocket.prototype.send);
 
@@ -11,6 +12,9 @@ export function open() {
   inspector.open(0, "127.0.0.1");
   return inspector.url();
 }
+
+/** Take what user code has given all objects away from one that the driver parses. */
+const bare = (key, value) => isObject(value) ? setPrototypeOf(value, null) : value;
 
 export class Inspector {
   #socket;
@@ -22,10 +26,14 @@ export class Inspector {
     this.#socket = new WebSocket(url);
     this.#socket.addEventListener("close", closed);
     this.#socket.addEventListener("message", ({ data }) => {
-      const { id, result } = parse(data);
-      const answer = this.#answers[id];
-      delete this.#answers[id];
-      answer?.(result);
+      try {
+        const { id, result } = parse(data, bare);
+        const answer = this.#answers[id];
+        delete this.#answers[id];
+        answer?.(result);
+      } catch (error) {
+        die(`what the inspector has answered: ${error?.stack ?? error}`);
+      }
     });
   }
 

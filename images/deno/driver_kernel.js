@@ -3,7 +3,7 @@
 import { die, send } from "./driver_channel.js";
 import { Runner } from "./driver_execution.js";
 import { Inspector, open } from "./driver_inspector.js";
-import { cell, interrupting } from "./driver_interrupts.js";
+import { cells, interrupting } from "./driver_interrupts.js";
 import { provideJupyter } from "./driver_jupyter.js";
 import { print } from "./driver_output.js";
 import { errorOf } from "./driver_results.js";
@@ -24,7 +24,7 @@ export function serve() {
   provideTimers();
   provideJupyter((bundle) => runner.display(bundle));
   answer(worker, runner);
-  inspector.connected(() => runner.prepare(() => worker.postMessage({ url, cell })));
+  inspector.connected(() => runner.prepare(() => worker.postMessage({ url, cells })));
 }
 
 function answer(worker, runner) {

@@ -1,6 +1,6 @@
 // The calls to C that Deno lacks. Both threads load this module, each for itself.
 
-import { subarray } from "./driver_safe.js";
+import { lengthOf, subarray, toNumber } from "./driver_safe.js";
 
 const { symbols: libc } = Deno.dlopen("libc.so.6", {
   __errno_location: { parameters: [], result: "pointer" },
@@ -29,8 +29,8 @@ const errno = Deno.UnsafePointerView.prototype.getInt32.bind(errnoView);
 
 /** Write all of the bytes, which may wait. Report whether that was possible. */
 export function write(fd, bytes) {
-  for (let rest = bytes; rest.length > 0;) {
-    const written = Number(libc.write(fd, rest, rest.length));
+  for (let rest = bytes, length; (length = lengthOf(rest)) > 0;) {
+    const written = toNumber(libc.write(fd, rest, length));
     if (written >= 0) {
       rest = subarray(rest, written);
       continue;

@@ -9,7 +9,7 @@ import { Buffer } from "node:buffer";
 import process from "node:process";
 
 import { aboveStandard, close, dup2, duplicate, write } from "./driver_libc.js";
-import { create, defineProperty, encode, getOwnPropertyDescriptor, keys, method } from "./driver_safe.js";
+import { create, defineProperty, encode, getOwnPropertyDescriptor, keys, lengthOf, method } from "./driver_safe.js";
 
 const KEPT = 64; // executions with open pipes; what older ones print is dropped
 const WARNING = 2; // the level from which the console prints to stderr
@@ -74,7 +74,7 @@ export function print(index, bytes) {
   if (execution.fds[index] >= 0 && !write(execution.fds[index], bytes)) {
     shut(execution, index);
   }
-  return bytes.length;
+  return lengthOf(bytes);
 }
 
 /** Have a stream of Deno and the same one of Node.js print for executions. */

@@ -10,6 +10,7 @@ export const { deleteProperty } = Reflect;
 export const { compareExchange, load, store } = Atomics;
 export const { inspect } = Deno;
 export const toString = String;
+export const toNumber = Number;
 export const randomUUID = crypto.randomUUID.bind(crypto);
 const exec = method(RegExp.prototype.exec);
 
@@ -19,7 +20,10 @@ export const test = (pattern, text) => exec(pattern, text) !== null;
 export const replaceAll = method(String.prototype.replaceAll);
 export const then = method(Promise.prototype.then);
 export const resolved = Promise.resolve();
-export const subarray = method(Uint8Array.prototype.subarray);
+defineProperty(resolved, "constructor", { __proto__: null, value: Promise }); // which then() asks for
+const { prototype: bytes } = Object.getPrototypeOf(Uint8Array);
+export const subarray = method(bytes.subarray);
+export const lengthOf = method(getOwnPropertyDescriptor(bytes, "length").get);
 
 const encoder = new TextEncoder();
 const encodeText = method(encoder.encode);

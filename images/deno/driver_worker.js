@@ -2,31 +2,38 @@
 //
 // An interrupt is first a message to the driver in user code's thread, which ends what waits for something. Only where
 // that thread is too busy to take the message, the inspector pauses it, and terminates what runs if that is user code:
-// by then it can be the driver, or Deno, and neither survives that. Both threads settle by a cell in shared memory who
-// ends the execution.
+// by then it can be the driver, Deno or the inspector, and none survives that. Both threads settle by cells in shared
+// memory who ends the execution.
 
-import { TERMINATING, WAITING } from "./driver_interrupts.js";
+import { EVALUATING, TERMINATING, WAITING } from "./driver_interrupts.js";
 import { Receiver } from "./driver_libc.js";
 
-const BUSY_MILLISECONDS = 400; // that long without an answer, and user code is taken to be busy, not just the machine
+const BUSY_MILLISECONDS = 20; // that long without an answer, and user code is taken to be busy
+const AGAIN_MILLISECONDS = 100; // that long without an end, and V8 is asked again
 const CHANNEL = 3;
-const OWN = /^(?:ext:|node:|file:\/\/\/opt\/cubby\/)/; // where what is not the user's comes from
-const TERMINATED = 2; // the id of the question whose answer means that user code has been terminated
+
+// The ids of questions whose answers matter.
+const NEWEST_SCRIPT = 2;
+const TERMINATED = 3; // its answer means that user code has been terminated
 
 const decoder = new TextDecoder();
 
-self.onmessage = ({ data: { url, cell } }) => {
+self.onmessage = ({ data: { url, cells } }) => {
   const socket = new WebSocket(url);
+  let own; // scripts are numbered: up to this one they are Deno's and the driver's
   socket.onopen = () => {
-    self.postMessage({ op: "boot" });
-    serve(new Receiver(CHANNEL), () => interrupt(socket, cell));
+    ask(socket, "Runtime.evaluate", { expression: "throw 0", silent: true }, NEWEST_SCRIPT);
   };
   socket.onmessage = ({ data }) => {
-    const { id, method, params } = JSON.parse(data);
+    const { id, method, params, result } = JSON.parse(data);
     if (method === "Debugger.paused") {
-      paused(socket, cell, params.callFrames);
+      paused(socket, cells, params.callFrames.some(({ location }) => Number(location.scriptId) > own));
     } else if (id === TERMINATED) {
       self.postMessage({ op: "interrupted" });
+    } else if (id === NEWEST_SCRIPT) {
+      own = Number(result.exceptionDetails.scriptId);
+      self.postMessage({ op: "boot" });
+      serve(new Receiver(CHANNEL), () => interrupt(socket, cells));
     }
   };
   socket.onclose = () => self.postMessage({ op: "die", reason: "the inspector has been closed" });
@@ -60,35 +67,39 @@ async function serve(receiver, interrupt) {
 
 const textOf = async (parts) => decoder.decode(parts.length === 1 ? parts[0] : await new Blob(parts).arrayBuffer());
 
-function interrupt(socket, cell) {
-  Atomics.store(cell, 0, WAITING);
+function interrupt(socket, cells) {
+  Atomics.store(cells, 0, WAITING);
   self.postMessage({ op: "interrupt" });
   setTimeout(() => {
-    if (Atomics.compareExchange(cell, 0, WAITING, TERMINATING) === WAITING) {
-      ask(socket, "Debugger.enable", { maxScriptsCacheSize: 0 });
-      ask(socket, "Debugger.pause");
-      setTimeout(interruptChild, BUSY_MILLISECONDS, cell);
+    if (Atomics.compareExchange(cells, 0, WAITING, TERMINATING) === WAITING) {
+      pause(socket, cells);
     }
   }, BUSY_MILLISECONDS);
 }
 
-/** Go on when what runs has been paused: terminate it, or try again if it is not the user's. */
-function paused(socket, cell, frames) {
-  const terminate = frames.some(({ url }) => !OWN.test(url));
+/** Pause what runs, and again until V8 has terminated it: where it calls Deno, a termination may get lost. */
+function pause(socket, cells) {
+  ask(socket, "Debugger.enable", { maxScriptsCacheSize: 0 });
+  ask(socket, "Debugger.pause");
+  setTimeout(() => {
+    if (Atomics.load(cells, 0) === TERMINATING) {
+      // It may wait for a child that has been started since the supervisor's signal. The first of the group is this process.
+      Deno.kill(-Deno.pid, "SIGINT");
+      pause(socket, cells);
+    }
+  }, AGAIN_MILLISECONDS);
+}
+
+/** Go on when what runs has been paused: terminate it, or wait for the driver again if it is not the user's. */
+function paused(socket, cells, users) {
+  const terminate = users && Atomics.load(cells, 0) === TERMINATING && Atomics.load(cells, 1) !== EVALUATING;
   ask(socket, "Debugger.resume", { terminateOnResume: terminate });
   ask(socket, "Debugger.disable", {}, terminate ? TERMINATED : 1);
-  if (!terminate) {
-    interrupt(socket, cell);
+  if (!terminate && Atomics.compareExchange(cells, 0, TERMINATING, WAITING) === TERMINATING) {
+    interrupt(socket, cells);
   }
 }
 
 function ask(socket, method, params = {}, id = 1) {
   socket.send(JSON.stringify({ id, method, params }));
-}
-
-/** Interrupt a child that user code has started since the supervisor's signal, and that its thread waits for. */
-function interruptChild(cell) {
-  if (Atomics.load(cell, 0) === TERMINATING) {
-    Deno.kill(-Deno.pid, "SIGINT"); // the group, of which this process is the first
-  }
 }

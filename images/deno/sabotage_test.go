@@ -4,9 +4,11 @@ package deno
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"cubby/orchestrator"
 	"cubby/orchestrator/kernel"
 )
 
@@ -70,6 +72,66 @@ func TestSabotageThatKillsTheKernel(t *testing.T) {
 		r := boot(t).do("const a = []; for (;;) a.push(new Uint8Array(1e7).fill(1))")
 		require.Equal(t, kernel.EndingOOM, r.done.Ending)
 	})
+}
+
+// Whatever user code breaks, what comes next never hangs: it runs, or the kernel dies and says so, and the one after that
+// has a new kernel.
+func TestSabotageOfEverythingEnds(t *testing.T) {
+	const names = "['id', 'type', 'op', 'serial', 'fds', 'code', 'env', 'result', 'exceptionDetails', 'objectId', 'value', 'name', 'message', 'get', 'set', 'method', 'params', 'error', 'promise']"
+	null := func(object string) string {
+		return "{ const o = " + object + "; for (const n of Object.getOwnPropertyNames(o)) if (n !== '__proto__') try { o[n] = null } catch {} }"
+	}
+	for name, code := range map[string]string{
+		"strings":                  null("String.prototype"),
+		"arrays":                   null("Array.prototype"),
+		"objects":                  null("Object.prototype"),
+		"async local storage":      null("(await import('node:async_hooks')).AsyncLocalStorage.prototype"),
+		"emitters":                 null("(await import('node:events')).EventEmitter.prototype"),
+		"sessions":                 null("(await import('node:inspector')).Session.prototype"),
+		"workers":                  null("(await import('node:worker_threads')).Worker.prototype"),
+		"streams":                  null("(await import('node:stream')).Writable.prototype"),
+		"globals":                  null("globalThis"),
+		"globals deleted":          "for (const n of Object.getOwnPropertyNames(globalThis)) try { delete globalThis[n] } catch {}",
+		"Deno":                     null("Deno"),
+		"bytes, for good":          "for (const n of Object.getOwnPropertyNames(Object.getPrototypeOf(Uint8Array.prototype))) try { Object.defineProperty(Object.getPrototypeOf(Uint8Array.prototype), n, { value: null }) } catch {}",
+		"apply":                    "Function.prototype.apply = null",
+		"properties":               "for (const n of " + names + ") Object.prototype[n] = 7",
+		"accessors":                "for (const n of " + names + ") Object.defineProperty(Object.prototype, n, { set() { throw 1 }, get() { throw 2 }, configurable: true })",
+		"stacks":                   "Error.captureStackTrace = null; Error.stackTraceLimit = 'x'; Object.defineProperty(Error, 'prepareStackTrace', { get() { throw 1 } })",
+		"everything is frozen":     "Object.freeze(Object.prototype); Object.freeze(globalThis); Object.freeze(process); Object.freeze(console)",
+		"prototypes of prototypes": "Object.setPrototypeOf(Array.prototype, null); Object.setPrototypeOf(Function.prototype, null)",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := boot(t)
+			c.do(code) // which may hit itself
+			r := c.do("1 + 1")
+			if r.done.Ending == kernel.EndingCrashed {
+				require.NotEmpty(t, r.done.Value)
+			} else {
+				require.Equal(t, want{main: "2"}, r.want())
+			}
+			require.Equal(t, want{main: "2"}, c.do("1 + 1").want())
+		})
+	}
+}
+
+// What breaks Deno's own event loop ends with the next execution's deadline, which kills the kernel.
+func TestSabotageThatADeadlineEnds(t *testing.T) {
+	for name, code := range map[string]string{
+		"call":                "Function.prototype.call = null",
+		"then for everything": "Object.prototype.then = (resolve) => resolve('pwn')",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := boot(t)
+			c.do(code)
+			e, err := world.Execute(t.Context(), orchestrator.ExecuteRequest{Context: c.id, Code: "1", Timeout: time.Second})
+			require.NoError(t, err)
+			r := c.collect(e, nil)
+			require.Equal(t, kernel.EndingTimeout, r.done.Ending, r.done.Value)
+			require.Equal(t, kernel.StateLost, r.done.State)
+			require.Equal(t, want{main: "2"}, c.do("1 + 1").want())
+		})
+	}
 }
 
 // What lies in a workspace cannot keep the kernel of a restarted context from booting.

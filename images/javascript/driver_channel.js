@@ -1,7 +1,7 @@
 "use strict";
 // Frames to the supervisor: JSON objects, one a line, on file descriptor 3.
 
-const { encode, keys, stringify, writeSync } = require("./driver_safe.js");
+const { encode, keys, lengthOf, stringify, writeSync } = require("./driver_safe.js");
 const { exit } = require("./driver_libc.js");
 
 const CHANNEL = 3;
@@ -11,10 +11,11 @@ const { compareExchange, load, notify, store, wait } = Atomics;
 const LOCK = 0;
 const RUNNING = 1;
 const WANTED = 2; // 1: the worker waits for the lock
+const TERMINATED = 3; // which execution the worker has had terminated last
 const FREE = 0;
 const MAIN = 1; // the main thread sends
 const WORKER = 2; // the worker has an execution terminated
-const cells = new Int32Array(new SharedArrayBuffer(12));
+const cells = new Int32Array(new SharedArrayBuffer(16));
 const never = new Int32Array(new SharedArrayBuffer(4)); // what is never notified
 
 /** Wait a millisecond for a descriptor that somebody has made non-blocking. */
@@ -42,6 +43,9 @@ function setRunning(serial) {
   store(cells, RUNNING, serial);
 }
 
+/** Report whether the worker has had an execution terminated. */
+const isTerminated = (serial) => load(cells, TERMINATED) === serial;
+
 /** Write frames, one after the other. A supervisor that cannot be reached ends the process. */
 function send(...frames) {
   for (let i = 0; i < frames.length; i++) {
@@ -61,9 +65,10 @@ function line(frame) {
 }
 
 function write(bytes) {
-  for (let sent = 0; sent < bytes.length; ) {
+  const length = lengthOf(bytes);
+  for (let sent = 0; sent < length; ) {
     try {
-      sent += writeSync(CHANNEL, bytes, sent, bytes.length - sent);
+      sent += writeSync(CHANNEL, bytes, sent, length - sent);
     } catch (error) {
       if (error.code === "EAGAIN") {
         pause(); // whoever polls the channel has made it non-blocking
@@ -80,4 +85,6 @@ function die(reason) {
   exit(70);
 }
 
-module.exports = { CHANNEL, FREE, LOCK, RUNNING, WANTED, WORKER, cells, die, pause, send, setRunning, whole };
+module.exports = {
+  CHANNEL, FREE, LOCK, RUNNING, TERMINATED, WANTED, WORKER, cells, die, isTerminated, pause, send, setRunning, whole,
+};

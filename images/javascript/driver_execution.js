@@ -7,7 +7,7 @@
 const { Session } = require("node:inspector");
 const { promiseHooks: { onInit } } = require("node:v8");
 
-const { die, send, setRunning, whole } = require("./driver_channel.js");
+const { die, isTerminated, send, setRunning, whole } = require("./driver_channel.js");
 const { Declarations, stripTypes } = require("./driver_code.js");
 const { begin, here, runIn } = require("./driver_output.js");
 const { bundleOf, errorOf, isBundle, jsonOf, locationOf } = require("./driver_results.js");
@@ -96,6 +96,9 @@ class Runner {
       return; // it was interrupted
     }
     if (failure) {
+      if (!isTerminated(execution.serial)) {
+        die(`the inspector cannot run code: ${failure.message}`);
+      }
       this.#finish(execution, INTERRUPTED);
       return;
     }
@@ -204,7 +207,13 @@ class Runner {
     if (toJSON !== undefined && !deleteProperty(ObjectPrototype, "toJSON")) {
       die("user code has given all objects a toJSON for good");
     }
-    this.#post(what, parameters, answer);
+    this.#post(what, parameters, (failure, response) => {
+      try {
+        answer(failure, response);
+      } catch (error) {
+        die(`${what}: ${error?.stack ?? error}`);
+      }
+    });
     if (toJSON !== undefined && getOwnPropertyDescriptor(ObjectPrototype, "toJSON") === undefined) {
       defineProperty(ObjectPrototype, "toJSON", toJSON);
     }

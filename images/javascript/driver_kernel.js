@@ -8,7 +8,7 @@ const { cells, die, send } = require("./driver_channel.js");
 const { Runner } = require("./driver_execution.js");
 const { exit } = require("./driver_libc.js");
 const { here, install, runIn } = require("./driver_output.js");
-const { inspect, off, on, sliceArray, startsWith } = require("./driver_safe.js");
+const { inspect, off, on, ownMethods, startsWith } = require("./driver_safe.js");
 const { HOME, enterDirectory, provide, setVariables } = require("./driver_scope.js");
 
 /** Boot, and answer requests until the supervisor is gone. */
@@ -33,6 +33,7 @@ function serve(typescript) {
     },
     interrupt: (request) => runner.interrupt(request.serial),
   };
+  ownMethods(worker, ["emit"]);
   worker.on("message", (request) => {
     try {
       answers[request.op](request);
@@ -82,7 +83,8 @@ function hideDriver() {
         break;
       }
     }
-    return prepare(error, sliceArray(trace, 0, end));
+    trace.length = end;
+    return prepare(error, trace);
   };
 }
 

@@ -9,13 +9,14 @@ const { Writable } = require("node:stream");
 
 const { pause } = require("./driver_channel.js");
 const { bufferFrom, closeSync, create, defineProperty, deleteProperty, encode, getOwnPropertyDescriptor,
-  isUint8Array, keys, method, writeSync } = require("./driver_safe.js");
+  isUint8Array, keys, lengthOf, method, ownMethods, writeSync } = require("./driver_safe.js");
 const { aboveStandard, duplicate } = require("./driver_libc.js");
 
 const KEPT = 64; // executions with open pipes; what older ones print is dropped
 const NAMES = ["stdout", "stderr"];
 
 const storage = new AsyncLocalStorage();
+ownMethods(storage, ["enterWith", "getStore"]); // run calls them
 const runIn = method(storage.run).bind(null, storage);
 const storeOf = method(storage.getStore).bind(null, storage);
 const kept = []; // a ring
@@ -60,13 +61,14 @@ function close(execution, index) {
 /** Write all of the bytes, which may wait. A pipe that is gone is no error: nobody reads it. */
 function write(index, bytes) {
   const execution = here();
-  for (let written = 0; written < bytes.length; ) {
+  const length = lengthOf(bytes);
+  for (let written = 0; written < length; ) {
     const fd = execution.fds[index];
     if (fd < 0) {
       return;
     }
     try {
-      written += writeSync(fd, bytes, written, bytes.length - written);
+      written += writeSync(fd, bytes, written, length - written);
     } catch (error) {
       if (error.code === "EAGAIN") {
         pause(); // a child has made the pipe non-blocking

@@ -9,11 +9,19 @@ const { inspect, types } = require("node:util");
 /** Return a method as a function of its object. */
 const method = (f) => Function.prototype.call.bind(f);
 
+/** Make methods that an object has from its prototype its own. */
+function ownMethods(object, names) {
+  for (const name of names) {
+    Object.defineProperty(object, name, { value: object[name] });
+  }
+}
+
 const encoder = new TextEncoder();
 
 module.exports = {
   __proto__: null,
   method,
+  ownMethods,
   inspect,
   isPromise: types.isPromise,
   isNativeError: types.isNativeError,
@@ -34,7 +42,7 @@ module.exports = {
   bufferFrom: Buffer.from.bind(Buffer),
   then: method(Promise.prototype.then),
   startsWith: method(String.prototype.startsWith),
-  sliceArray: method(Array.prototype.slice),
+  lengthOf: method(Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), "length").get),
   on: method(EventEmitter.prototype.on),
   off: method(EventEmitter.prototype.off),
 };

@@ -4,7 +4,7 @@
 const { Session } = require("node:inspector");
 const { parentPort, workerData } = require("node:worker_threads");
 
-const { CHANNEL, FREE, LOCK, RUNNING, WANTED, WORKER, die } = require("./driver_channel.js");
+const { CHANNEL, FREE, LOCK, RUNNING, TERMINATED, WANTED, WORKER, die } = require("./driver_channel.js");
 const { Receiver, closeOnExec, exit, fileReserve, poll } = require("./driver_libc.js");
 
 const USUAL_FILES = 1024n;
@@ -90,6 +90,7 @@ function terminate(serial) {
   // V8 cannot end a wait for a child, which may be one that was started after the signal.
   const repeating = setInterval(() => process.kill(0, "SIGINT"), REPEAT);
   // As long as this thread has the lock, the execution cannot end, so nothing that comes after it can be hit.
+  Atomics.store(cells, TERMINATED, serial);
   session.post("Runtime.terminateExecution", () => {
     clearInterval(repeating);
     release();
