@@ -23,12 +23,22 @@ func TestInterrupt(t *testing.T) {
 		{"sleep that is slept again", "while (true) try { Thread.sleep(600_000); } catch (InterruptedException e) {}"},
 		{"queue", "new LinkedBlockingQueue<Integer>().take()"},
 		{"future", "new CompletableFuture<Integer>().get()"},
-		{"join", "var t = new Thread(() -> { while (true) {} }); t.start(); t.join();"},
+		{"join", "var t = new Thread(() -> { while (true) {} }); t.start(); t.join(); Thread.sleep(600_000);"},
 		{"child", `new ProcessBuilder("sleep", "600").start().waitFor(); Thread.sleep(600_000);`},
 		{"parallel stream", "IntStream.range(0, 4).parallel().forEach(i -> { while (true) {} });"},
 		{"stream", "IntStream.iterate(0, i -> i + 1).filter(i -> i < 0).findFirst();"},
 		{"printing", `while (true) System.out.println("x".repeat(100));`},
+		{"displaying", `while (true) display("x".repeat(4_000_000));`},
+		{"data that is displayed", `display("application/json", new AbstractList<Integer>() {
+	public int size() { return 1; }
+	public Integer get(int i) { while (true) {} }
+});`},
 		{"text of the value", "new Object() { public String toString() { while (true) {} } }"},
+		{"data of the value", `Displayable d = () -> Map.of("application/json", new AbstractList<Integer>() {
+	public int size() { return 1; }
+	public Integer get(int i) { try { Thread.sleep(600_000); } catch (InterruptedException e) { throw new RuntimeException(e); } return 1; }
+});
+d`},
 		{"further statements", "Thread.sleep(600_000);\nSystem.out.println(\"not reached\");"},
 	} {
 		t.Run(i.name, func(t *testing.T) {
