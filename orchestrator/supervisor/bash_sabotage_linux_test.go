@@ -17,6 +17,7 @@ func TestBashSabotage(t *testing.T) {
 		"printf() { :; }; echo() { :; }; eval() { :; }; exec() { :; }; source() { :; }; unset() { :; }; export() { :; }",
 		".() { :; }",
 		"alias printf=: builtin=: source=: eval=: exec=:",
+		"alias '{'='echo hi;' '}'=: '!'=: 'A=$'=: function=: if=:; (exit 3)",
 		"set -eu -o pipefail",
 		"trap 'builtin echo x' DEBUG ERR RETURN; set -T",
 		"trap 'builtin echo x' INT CHLD",
