@@ -23,12 +23,22 @@ func TestInterrupt(t *testing.T) {
 		{"sleep that is slept again", "while (true) try { Thread.sleep(600_000); } catch (InterruptedException e) {}"},
 		{"queue", "new LinkedBlockingQueue<Integer>().take()"},
 		{"future", "new CompletableFuture<Integer>().get()"},
-		{"join", "var t = new Thread(() -> { while (true) {} }); t.start(); t.join();"},
+		{"join", "var t = new Thread(() -> { while (true) {} }); t.start(); t.join(); Thread.sleep(600_000);"},
 		{"child", `new ProcessBuilder("sleep", "600").start().waitFor(); Thread.sleep(600_000);`},
 		{"parallel stream", "IntStream.range(0, 4).parallel().forEach(i -> { while (true) {} });"},
 		{"stream", "IntStream.iterate(0, i -> i + 1).filter(i -> i < 0).findFirst();"},
 		{"printing", `while (true) System.out.println("x".repeat(100));`},
+		{"displaying", `while (true) display("x".repeat(4_000_000));`},
+		{"data that is displayed", `display("application/json", new AbstractList<Integer>() {
+	public int size() { return 1; }
+	public Integer get(int i) { while (true) {} }
+});`},
 		{"text of the value", "new Object() { public String toString() { while (true) {} } }"},
+		{"data of the value", `Displayable d = () -> Map.of("application/json", new AbstractList<Integer>() {
+	public int size() { return 1; }
+	public Integer get(int i) { try { Thread.sleep(600_000); } catch (InterruptedException e) { throw new RuntimeException(e); } return 1; }
+});
+d`},
 		{"further statements", "Thread.sleep(600_000);\nSystem.out.println(\"not reached\");"},
 	} {
 		t.Run(i.name, func(t *testing.T) {
@@ -106,7 +116,8 @@ func TestSabotageIsSurvived(t *testing.T) {
 		{"threads interrupted", "for (Thread t : Thread.getAllStackTraces().keySet()) t.interrupt();"},
 		{"handler of uncaught exceptions", "Thread.setDefaultUncaughtExceptionHandler((t, e) -> { throw new Error(); });"},
 		{"no class loader", "Thread.currentThread().setContextClassLoader(null);"},
-		{"system's lock held for ever", "new Thread(() -> { synchronized (System.out) { try { Thread.sleep(600_000); } catch (Throwable e) {} } }).start();"},
+		{"stream kept", "PrintStream kept = System.out;"},
+		{"its lock held for ever", "new Thread(() -> { synchronized (kept) { try { Thread.sleep(600_000); } catch (Throwable e) {} } }).start();"},
 		{"thread that only waits", "new Thread(() -> { while (true) try { Thread.sleep(1000); } catch (Throwable e) {} }).start();"},
 		{"every descriptor used", "var used = new ArrayList<Object>(); try { while (true) used.add(new FileInputStream(\"/dev/null\")); } catch (IOException e) {}"},
 		{"descriptors back", "used = null; System.gc();"},

@@ -246,6 +246,29 @@ base::local({
     if (!silent) count <<- count + 1L
   }
 
+  # ---- Packages of the user's own. ----
+
+  # R takes a library of the user's for one only if it is there, and install.packages() would ask before it makes one.
+  make_library <- function() {
+    library <- strsplit(Sys.getenv("R_LIBS_USER"), .Platform$path.sep)[[1]][1]
+    if (is.na(library) || library %in% .libPaths()) return(invisible())
+    dir.create(library, recursive = TRUE, showWarnings = FALSE)
+    .libPaths(c(library, .libPaths()))
+  }
+
+  install_into_library <- function() {
+    install <- utils::install.packages
+    body(install) <- bquote({
+      if (missing(lib)) .(make_library)()
+      .(body(install))
+    })
+    for (place in list(asNamespace("utils"), as.environment("package:utils"))) {
+      unlockBinding("install.packages", place)
+      assign("install.packages", install, place)
+      lockBinding("install.packages", place)
+    }
+  }
+
   # ---- The kernel. ----
 
   # What the driver is made of comes from the image, whatever the user's own library holds.
@@ -263,6 +286,7 @@ base::local({
   assign("execute", execute, methods)
   for (event in c("persp", "before.plot.new", "before.grid.newpage")) setHook(event, begin_figure)
   options(device = open_device, keep.source = TRUE, crayon.enabled = FALSE, cli.num_colors = 1L)
+  install_into_library()
   tools::Rd2txt_options(underline_titles = FALSE)  # help without control characters
 
   suspendInterrupts(kernel$run())

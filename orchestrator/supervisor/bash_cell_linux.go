@@ -13,15 +13,33 @@ import (
 	"cubby/orchestrator/kernel"
 )
 
-// cell is the paths of one execution: of its code, and of the pipes for its output, by which bash opens them.
-type cell struct{ code, stdout, stderr string }
+// cell is the paths of one execution: of its code, of what bash runs besides, and of the pipes for its output, by which
+// bash opens them.
+type cell struct {
+	code, stdout, stderr string
 
-// newCell writes the code of the n-th execution where the user can read but not change it.
-func newCell(dir string, n int, code string) (cell, error) {
+	before string // gives $? its value; empty: it is 0
+	entry  string // runs the code with the environment of the execution; empty: that has none
+}
+
+// newCell writes the code of the n-th execution, and what goes with it, where the user can read but not change it. The
+// status is that of the execution before.
+func newCell(dir string, n int, run Run, status int) (cell, error) {
 	base := filepath.Join(dir, strconv.Itoa(n))
 	c := cell{code: base, stdout: base + ".stdout", stderr: base + ".stderr"}
-	if err := os.WriteFile(c.code, []byte(code), 0o644); err != nil { //nolint:gosec // the user's to read
-		return c, errors.Join(fmt.Errorf("write the code for bash: %w", err), c.remove())
+	texts := map[string]string{c.code: run.Code}
+	if status != 0 {
+		c.before = base + ".before"
+		texts[c.before] = beforeText(status)
+	}
+	if len(run.Env) > 0 {
+		c.entry = base + ".entry"
+		texts[c.entry] = entryText(c.code, run.Env)
+	}
+	for path, text := range texts {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil { //nolint:gosec // the user's to read
+			return c, errors.Join(fmt.Errorf("write the code for bash: %w", err), c.remove())
+		}
 	}
 	return c, nil
 }
@@ -63,7 +81,10 @@ func openFIFO(user *userThread, path string, fds *[2]int) error {
 // remove removes what the cell has in the file system. What has it open keeps it.
 func (c cell) remove() error {
 	var failed error
-	for _, path := range []string{c.code, c.stdout, c.stderr} {
+	for _, path := range []string{c.code, c.stdout, c.stderr, c.before, c.entry} {
+		if path == "" {
+			continue
+		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			failed = errors.Join(failed, err)
 		}

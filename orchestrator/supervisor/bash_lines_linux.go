@@ -38,36 +38,55 @@ func setupLine(cwd string, env map[string]string) string {
 	return line.String() + `\builtin cd -- ` + quote(cwd) + "\n"
 }
 
-// cellLine says that it has started and runs the cell's code with the cell's environment, where $? is the status of the
-// cell before. The redirections are those of the one command that runs the code: bash undoes them however it ends, and
-// what traps and set -x say of the other commands goes where nobody reads it. A variable before the command holds for
-// the command, and hides what it is outside.
+// promptVariables tell interactive bash what to do before each line that it reads, or how long to wait for one. The lines
+// are the supervisor's, so these variables hold while code of the user runs, and not between executions.
+var promptVariables = []string{"PROMPT_COMMAND", "PS0", "PS1", "PS2", "TMOUT"}
+
+// splitPrompts returns what of an environment holds always, and what only while code of the user runs.
+func splitPrompts(env map[string]string) (always, running map[string]string) {
+	always, running = maps.Clone(env), map[string]string{}
+	for _, name := range promptVariables {
+		if value, ok := env[name]; ok {
+			running[name] = value
+			delete(always, name)
+		}
+	}
+	return always, running
+}
+
+// cellLine says that it has started and runs the cell's code. The redirections are those of the one command that runs
+// the code: bash undoes them however it ends, and what traps and set -x say of the other commands goes where nobody
+// reads it.
 //
 // In a file that is sourced, bash says nothing of job numbers and exits as it would to a person. A command before || is
-// none that ends the shell under set -e.
-func cellLine(token string, status int, c cell, env map[string]string) string {
-	streams := fmt.Sprintf("</dev/null >%s 2>%s\n", quote(c.stdout), quote(c.stderr))
+// none that ends the shell under set -e. There is no word here that an alias could replace, such as a brace.
+func cellLine(token string, c cell) string {
 	var line strings.Builder
 	fmt.Fprintf(&line, `\builtin printf '{"type":"%s","value":"%s"}\n' >&0; `, driverStarted, token)
-	if status != 0 {
-		fmt.Fprintf(&line, `%[1]s() { \builtin return %[2]d; }; %[1]s || `, statusFunction(token), status)
+	if c.before != "" {
+		line.WriteString(`\builtin source ` + quote(c.before) + " || ")
 	}
-	if len(env) == 0 {
-		return line.String() + `\builtin source ` + quote(c.code) + " " + streams
+	main := c.code
+	if c.entry != "" {
+		main = c.entry
 	}
-	// In a group, whose redirections hold for what bash says of the variables, too. Variables before \builtin alone would
-	// not reach the code's children, and before . alone they would stay in POSIX mode.
-	fmt.Fprintf(&line, `{ %s \builtin command . %s; } %s`, strings.Join(assignments(env), " "), quote(c.code), streams)
+	fmt.Fprintf(&line, "\\builtin source %s </dev/null >%s 2>%s\n", quote(main), quote(c.stdout), quote(c.stderr))
 	return line.String()
 }
 
-// doneReport is the report of a cell's end. It removes what cellLine has defined.
-func doneReport(token string) string {
-	return strings.TrimSuffix(statusReport(driverDone, token), "\n") + `; \builtin unset -f ` + statusFunction(token) + "\n"
+// beforeText is the file that makes $? the status of the cell before.
+func beforeText(status int) string { return fmt.Sprintf(`\builtin return %d`+"\n", status) }
+
+// entryText is the file that runs the cell's code with the cell's environment. A variable before the command holds for
+// the command, and hides what it is outside. Before \builtin alone it would not reach the code's children, and before .
+// alone it would stay in POSIX mode. It is a file, and no group of commands, so that the redirections hold for what bash
+// says of the variables, too.
+func entryText(code string, env map[string]string) string {
+	return strings.Join(assignments(env), " ") + ` \builtin command . ` + quote(code) + "\n"
 }
 
-// statusFunction is the name of the function that a cell begins with.
-func statusFunction(token string) string { return "cubby_" + token }
+// doneReport is the report of a cell's end.
+func doneReport(token string) string { return statusReport(driverDone, token) }
 
 // assignments returns variables as words of a line, sorted by name.
 func assignments(env map[string]string) []string {

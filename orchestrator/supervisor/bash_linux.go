@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"time"
@@ -39,8 +40,9 @@ type bash struct {
 	*native
 	cells  string // a directory of the supervisor's
 	home   string
-	count  int // executions so far
-	status int // of the last one
+	count  int               // executions so far
+	status int               // of the last one
+	env    map[string]string // of every execution, and of nothing else
 
 	over chan struct{} // closed, under the mutex, when the execution is over; nil: there was none
 }
@@ -49,7 +51,7 @@ var _ Adapter = (*bash)(nil)
 
 // newBash returns the adapter. It makes the directory for cells at boot.
 func newBash(language Language, user *userThread, reaper *Reaper, cells string) *bash {
-	return &bash{native: newNative(language, user, reaper), cells: cells, home: Home}
+	return &bash{native: newNative(language, user, reaper), cells: cells, home: Home, env: map[string]string{}}
 }
 
 // Boot implements Adapter.
@@ -88,8 +90,10 @@ func (b *bash) Setup(ctx context.Context, cwd string, env map[string]string) err
 	if err != nil {
 		return err
 	}
+	always, running := splitPrompts(env)
+	b.env = running
 	token, status := rand.Text(), 0
-	err = b.ask(ctx, "setup", setupLine(path, env), statusReport(driverReady, token), func(frame driverFrame) bool {
+	err = b.ask(ctx, "setup", setupLine(path, always), statusReport(driverReady, token), func(frame driverFrame) bool {
 		status = frame.Count
 		return frame.Type == driverReady && frame.Value == token
 	})
@@ -115,11 +119,14 @@ func (b *bash) Execute(ctx context.Context, run Run, sink Sink) error {
 		sink.Event(kernel.Event{Type: kernel.TypeError, Name: "ValueError", Value: fault})
 		return nil
 	}
-	c, err := newCell(b.cells, b.count, run.Code)
+	env := maps.Clone(b.env)
+	maps.Copy(env, run.Env)
+	run.Env = env
+	c, err := newCell(b.cells, b.count, run, b.status)
 	if err != nil {
 		return err
 	}
-	err = b.runCell(ctx, c, run.Env, sink)
+	err = b.runCell(ctx, c, sink)
 	if failed := c.remove(); err == nil && failed != nil {
 		return fmt.Errorf("remove the files of an execution: %w", failed)
 	}
@@ -127,7 +134,7 @@ func (b *bash) Execute(ctx context.Context, run Run, sink Sink) error {
 }
 
 // runCell runs the code of a cell.
-func (b *bash) runCell(ctx context.Context, c cell, env map[string]string, sink Sink) error {
+func (b *bash) runCell(ctx context.Context, c cell, sink Sink) error {
 	outs, stdout, stderr, err := b.openOutputs(sink, c.open)
 	if err != nil {
 		return err
@@ -146,8 +153,7 @@ func (b *bash) runCell(ctx context.Context, c cell, env map[string]string, sink 
 		close(over)
 	}()
 	token, started := rand.Text(), false
-	line := cellLine(token, b.status, c, env)
-	err = b.ask(ctx, "execute", line, doneReport(token), func(frame driverFrame) bool {
+	err = b.ask(ctx, "execute", cellLine(token, c), doneReport(token), func(frame driverFrame) bool {
 		switch {
 		case frame.Value != token:
 		case frame.Type == driverStarted:

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -192,4 +193,49 @@ func TestBashVariablesInPOSIXMode(t *testing.T) {
 	s.run("set -o posix; .() { echo hidden; }")
 	require.Equal(t, "secret\nsecret\n", s.run("echo $A; printenv A", "A", "secret").text(kernel.TypeStdout))
 	s.prints("unset\n", "echo ${A-unset}")
+}
+
+// TestBashReadonlyVariables gives executions variables that code has made readonly: bash says so, and goes on.
+func TestBashReadonlyVariables(t *testing.T) {
+	for mode, status := range map[string]string{":": "", "set -o posix": "1"} {
+		t.Run(mode, func(t *testing.T) {
+			s := bootedShell(t)
+			s.run("readonly A=kept; " + mode)
+			for range 2 {
+				sink := s.run("echo $A $B", "A", "1", "B", "2")
+				require.Equal(t, "bash: A: readonly variable\n", sink.text(kernel.TypeStderr), "what code has made so stays so")
+				require.Equal(t, status, sink.status())
+				s.prints("kept 2\n", "echo $A $B", "B", "2")
+			}
+		})
+	}
+	t.Run("set -e", func(t *testing.T) {
+		s := bootedShell(t)
+		s.run("readonly A=kept; set -e")
+		var sink recorder
+		require.ErrorIs(t, s.try("echo no", &sink, "A", "1"), ErrExited, "it ends the shell, as every error then does")
+		require.Equal(t, "bash: A: readonly variable\n", sink.text(kernel.TypeStderr))
+		require.Empty(t, sink.text(kernel.TypeStdout))
+	})
+}
+
+// TestBashPromptVariables holds that variables that tell a shell what to do at its prompt are data: ours has none.
+func TestBashPromptVariables(t *testing.T) {
+	for name, value := range map[string]string{
+		"PROMPT_COMMAND": "exit 3", "PS0": "$(sleep 600)", "PS1": "$(sleep 600)", "PS2": "$(sleep 600)", "TMOUT": "1",
+		"PS4": "$(exit 3)", "BASH_ENV": "/nowhere", "ENV": "/nowhere", "MAIL": "/etc/passwd", "HISTFILE": "/nowhere",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShell(t)
+			_, err := s.Boot(t.Context())
+			require.NoError(t, err)
+			require.NoError(t, s.Setup(t.Context(), s.home, map[string]string{name: value, "A": "a"}))
+			time.Sleep(1500 * time.Millisecond) // TMOUT would have passed
+			show := fmt.Sprintf(`echo "$A $%s"; printenv %s`, name, name)
+			s.prints("a "+value+"\n"+value+"\n", show)
+			s.prints("b other\nother\n", show, "A", "b", name, "other")
+			s.prints("a "+value+"\n"+value+"\n", show)
+			require.NoError(t, s.Ping(t.Context()))
+		})
+	}
 }

@@ -17,6 +17,7 @@ func TestBashSabotage(t *testing.T) {
 		"printf() { :; }; echo() { :; }; eval() { :; }; exec() { :; }; source() { :; }; unset() { :; }; export() { :; }",
 		".() { :; }",
 		"alias printf=: builtin=: source=: eval=: exec=:",
+		"alias '{'='echo hi;' '}'=: '!'=: 'A=$'=: function=: if=:; (exit 3)",
 		"set -eu -o pipefail",
 		"trap 'builtin echo x' DEBUG ERR RETURN; set -T",
 		"trap 'builtin echo x' INT CHLD",
@@ -104,7 +105,9 @@ func TestBashInterruptRaces(t *testing.T) {
 		time.Sleep(time.Duration(i%20) * 100 * time.Microsecond)
 		require.NoError(t, s.Interrupt())
 		require.NoError(t, <-ended)
-		require.Contains(t, []string{"", "1", "127", "130"}, sink.status(), code)
+		// bash itself ends with 127, and without a word, where it is interrupted as it forks a subshell: so does one that is
+		// sent (:) and SIGINT by hand, once in some hundred times.
+		require.Contains(t, []string{"", "127", "130"}, sink.status(), "%s: %s", code, sink.text(kernel.TypeStderr))
 		require.NoError(t, s.Ping(t.Context()))
 		s.prints("42\n", "echo $((x + 1))$A")
 	}

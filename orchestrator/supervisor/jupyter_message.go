@@ -223,6 +223,9 @@ func (m *jupyterMessage) read() (content jupyterContent, ok bool) {
 			content = jupyterContent{}
 			return json.Unmarshal(text, &content) == nil
 		})
+		if m.kind == jupyterError && len(content.Traceback) == 0 {
+			content.Traceback = fewTexts{content.Ename + ": " + content.Evalue}
+		}
 		return content, ok
 	default:
 		return content, false

@@ -158,6 +158,20 @@ func TestJupyterContent(t *testing.T) {
 		require.Contains(t, got.Evalue, " bytes left out]\n")
 		require.Equal(t, fewTexts{"t"}, got.Traceback)
 	})
+	t.Run("error of two long texts keeps the beginning", func(t *testing.T) {
+		middle := `","traceback":["` + strings.Repeat("t", 3*sketchSize)
+		for _, kind := range []string{jupyterError, jupyterExecuteReply} {
+			msg := jupyterMessage{kind: kind, content: longContent(`{"status":"error","ename":"E","evalue":"`, middle+`"]}`)}
+			got, ok := msg.read()
+			require.True(t, ok)
+			require.Equal(t, []string{"error", "E"}, []string{got.Status, got.Ename})
+			require.True(t, strings.HasPrefix(got.Evalue, "é\né\n"))
+			require.Contains(t, got.Evalue, " bytes left out]\n")
+			if kind == jupyterError {
+				require.Equal(t, fewTexts{"E: " + got.Evalue}, got.Traceback)
+			}
+		}
+	})
 	t.Run("long text loses its middle", func(t *testing.T) {
 		msg := jupyterMessage{kind: jupyterStream, content: longContent(`{"text":"`, `","name":"stderr"}`)}
 		got, ok := msg.read()

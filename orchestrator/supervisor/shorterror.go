@@ -26,7 +26,7 @@ func shortError(sketch driverFrame, beginning, end []byte, size int) driverFrame
 }
 
 // rejoin makes a JSON text of the beginning and the end of one of size bytes, with a note in the string where the middle
-// is missing. It reports whether there is a way to which read agrees.
+// is missing, or else of the beginning alone. It reports whether there is a way to which read agrees.
 func rejoin(beginning, end []byte, size int, read func(text []byte) bool) bool {
 	// The ends of a sketch may lie beside a text, but hardly those of its halves as well.
 	for _, head := range [][]byte{beginning, beginning[:len(beginning)/2]} {
@@ -38,7 +38,34 @@ func rejoin(beginning, end []byte, size int, read func(text []byte) bool) bool {
 			}
 		}
 	}
+	for _, head := range [][]byte{beginning, beginning[:len(beginning)/2]} { // cut in two texts that nest differently
+		head := head[:lastCut(head)]
+		note := fmt.Sprintf(`\n[%d bytes left out]\n"`, size-len(head))
+		if read(slices.Concat(head, []byte(note), closing(head))) {
+			return true
+		}
+	}
 	return false
+}
+
+// closing returns the brackets that are missing behind the beginning of a JSON text.
+func closing(text []byte) (brackets []byte) {
+	inside := false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case inside && c == '\\':
+			i++
+		case c == '"':
+			inside = !inside
+		case inside:
+		case c == '{' || c == '[':
+			brackets = append(brackets, c+2) // ASCII has } and ] two places after { and [
+		case c == '}' || c == ']':
+			brackets = brackets[:max(len(brackets)-1, 0)]
+		}
+	}
+	slices.Reverse(brackets)
+	return brackets
 }
 
 // lastCut returns the last place in the beginning of a JSON text that lies in a string, and in no escape.

@@ -10,6 +10,9 @@ final class Json {
     private static final String HEX = "0123456789abcdef";
     private static final int DEPTH = 256; // of nesting that is written: a list may hold itself
 
+    /** JSON that stands in a value as it is. */
+    record Written(String json) {}
+
     private final String text;
     private int at;
 
@@ -135,6 +138,7 @@ final class Json {
         }
         switch (value) {
             case null -> out.append("null");
+            case Written written -> out.append(written.json);
             case Map<?, ?> map -> {
                 char before = '{';
                 for (Map.Entry<?, ?> entry : map.entrySet()) {

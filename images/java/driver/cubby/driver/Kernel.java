@@ -23,7 +23,7 @@ public final class Kernel {
     private final Channel channel;
     private final Shell shell;
     private final ReentrantLock answering = new ReentrantLock(); // held while a frame of the running execution goes out
-    private Outputs.Execution running; // of which done has not been sent
+    private volatile Outputs.Execution running; // of which the end has not been told
     private int count;
 
     Kernel() throws IOException {
@@ -96,10 +96,9 @@ public final class Kernel {
         }
     }
 
+    /** Interrupts what runs. It waits for no frame; and no execution begins meanwhile, which this thread sees to as well. */
     private void interrupt() {
-        answering.lock();
         Outputs.Execution execution = running;
-        answering.unlock();
         if (execution != null) {
             shell.interrupt(execution);
         }

@@ -54,7 +54,7 @@ public final class Values {
 
     private static Object plain(String mime, Object data) {
         if (!(data instanceof byte[] bytes)) {
-            return mime.equals("application/json") ? data : String.valueOf(data);
+            return mime.equals("application/json") ? new Json.Written(Json.write(data)) : String.valueOf(data);
         }
         boolean text = mime.startsWith("text/") || mime.endsWith("+xml") || mime.endsWith("json");
         return text ? new String(bytes, StandardCharsets.UTF_8) : Base64.getEncoder().encodeToString(bytes);
