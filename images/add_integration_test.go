@@ -75,7 +75,7 @@ func TestAddedLanguage(t *testing.T) {
 	added, err := addExample(t, engine, "ruby-test", func(string) {})
 	require.NoError(t, err)
 	require.Regexp(t, `^3\.`, added.Version)
-	playKit(t, added.Name, added.Tag, filepath.Join(exampleDir, "conformance.txtar"))
+	playKit(t, added.Name, tagged(added.Tag), filepath.Join(exampleDir, "conformance.txtar"))
 }
 
 func TestAddRefusesOnTheEngine(t *testing.T) {
@@ -120,7 +120,7 @@ func TestAddedJupyterImage(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, engine.RemoveImage(context.WithoutCancel(t.Context()), added.Tag)) })
 	require.Regexp(t, `^4\.`, added.Version)
 
-	contexts := kitManager(t, name, added.Tag)
+	contexts := kitManager(t, name, tagged(added.Tag))
 	_, err = contexts.Create(t.Context(), orchestrator.CreateRequest{Language: name, Cwd: "/tmp"})
 	require.ErrorIs(t, err, orchestrator.ErrInvalid, "nothing says how to tell it a directory")
 	content, err := os.ReadFile(filepath.Join(conformanceDir, "r.txtar"))

@@ -3,7 +3,6 @@
 package images
 
 import (
-	"context"
 	"flag"
 	"log/slog"
 	"os"
@@ -13,9 +12,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"cubby/images/imagetest"
 	"cubby/orchestrator"
 	"cubby/orchestrator/docker"
-	"cubby/orchestrator/store"
 )
 
 var update = flag.Bool("update", false, "write the table of README.md")
@@ -31,9 +30,7 @@ func TestConformance(t *testing.T) {
 	for _, l := range languages {
 		table.languages = append(table.languages, l.Name)
 		t.Run(l.Name, func(t *testing.T) {
-			tag, err := Tag(l.Name, kitArchitecture(t))
-			require.NoError(t, err)
-			table.add(l.Name, playKit(t, l.Name, tag, filepath.Join(conformanceDir, l.Name+".txtar")))
+			table.add(l.Name, playKit(t, l.Name, Tag, filepath.Join(conformanceDir, l.Name+".txtar")))
 		})
 	}
 	if t.Failed() || !table.isWhole() {
@@ -51,9 +48,9 @@ func TestConformance(t *testing.T) {
 	require.Equal(t, want, string(text), "go test -tags integration ./images -run TestConformance -update writes the table")
 }
 
-// playKit plays the kit against a language in an image, with the snippets of a file, each case as a subtest. It returns
+// playKit plays the kit against a language in the image that tag names, with the snippets of a file, each case as a subtest. It returns
 // the verdicts of the cases that were run.
-func playKit(t *testing.T, language, image, file string) map[string]verdict {
+func playKit(t *testing.T, language string, tag imagetest.Tag, file string) map[string]verdict {
 	t.Helper()
 	cases := readKit(t)
 	content, err := os.ReadFile(file)
@@ -61,7 +58,7 @@ func playKit(t *testing.T, language, image, file string) map[string]verdict {
 	fits, err := parseKitLanguage(file, string(content), cases)
 	require.NoError(t, err)
 	p := &player{
-		contexts: kitManager(t, language, image), language: language, patience: time.Minute, kitLanguage: fits,
+		contexts: kitManager(t, language, tag), language: language, patience: time.Minute, kitLanguage: fits,
 	}
 	verdicts := map[string]verdict{}
 	for _, c := range cases {
@@ -92,55 +89,26 @@ func readKit(t *testing.T) []kitCase {
 // kitEngine is the engine that the docker CLI would use.
 func kitEngine(t *testing.T, instance string) *docker.Engine {
 	t.Helper()
-	endpoint, err := docker.Find(t.Context(), docker.FindOptions{
-		Host: os.Getenv("DOCKER_HOST"), Context: os.Getenv("DOCKER_CONTEXT"), Home: os.Getenv("HOME"),
-	})
-	require.NoError(t, err)
-	engine, err := docker.New(t.Context(), docker.Config{Endpoint: endpoint, Instance: instance})
+	engine, err := imagetest.NewEngine(t.Context(), instance)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, engine.Close()) })
 	return engine
 }
 
-func kitArchitecture(t *testing.T) string {
-	t.Helper()
-	arch, err := adapter{kitEngine(t, "conformance-test")}.Architecture(t.Context())
-	require.NoError(t, err)
-	return arch
-}
-
-// kitImage is the image of the only language.
-type kitImage orchestrator.Image
-
-func (i kitImage) Image(context.Context, string) (orchestrator.Image, error) {
-	return orchestrator.Image(i), nil
+// tagged is the name of the only image.
+func tagged(tag string) imagetest.Tag {
+	return func(string, string) (string, error) { return tag, nil }
 }
 
 // kitManager is a manager with one language, on the real engine. It and all that it made are gone after the test.
-func kitManager(t *testing.T, language, image string) *orchestrator.Manager {
+func kitManager(t *testing.T, language string, tag imagetest.Tag) *orchestrator.Manager {
 	t.Helper()
-	state, err := store.Open(t.TempDir())
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, state.Close()) })
-	engine := kitEngine(t, state.Instance())
-	found, err := engine.ImageID(t.Context(), image)
+	world := imagetest.World{
+		Languages: []orchestrator.Language{{Name: language}}, Tag: tag, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+	require.NoError(t, world.Open(t.Context()))
+	t.Cleanup(func() { require.NoError(t, world.Close()) })
+	_, err := world.Image(t.Context(), language)
 	require.NoError(t, err, "make build && bin/cubby images build %s", language)
-	m, err := orchestrator.New(orchestrator.Config{
-		Engine: engine, Workspaces: engine, Images: kitImage(found), Store: state,
-		Languages: []orchestrator.Language{{Name: language}}, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
-	})
-	require.NoError(t, err)
-	require.NoError(t, m.Adopt(t.Context()))
-	running, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan error, 1)
-	go func() { ended <- m.Run(running) }()
-	t.Cleanup(func() {
-		stop()
-		<-ended
-		cleaning, cancel := context.WithTimeout(context.WithoutCancel(running), time.Minute)
-		defer cancel()
-		_, err := engine.RemoveInstance(cleaning)
-		require.NoError(t, err)
-	})
-	return m
+	return world.Manager
 }

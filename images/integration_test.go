@@ -11,7 +11,6 @@ import (
 	"errors"
 	"io"
 	"maps"
-	"os"
 	"strings"
 	"testing"
 
@@ -20,6 +19,7 @@ import (
 	"github.com/docker/docker/client"
 	"github.com/stretchr/testify/require"
 
+	"cubby/images/imagetest"
 	"cubby/orchestrator"
 	"cubby/orchestrator/docker"
 )
@@ -61,13 +61,9 @@ type trace struct {
 
 func newTrace(t *testing.T) *trace {
 	t.Helper()
-	endpoint, err := docker.Find(t.Context(), docker.FindOptions{
-		Host: os.Getenv("DOCKER_HOST"), Context: os.Getenv("DOCKER_CONTEXT"), Home: os.Getenv("HOME"),
-	})
+	engine := kitEngine(t, "trace-test")
+	endpoint, err := imagetest.FindEngine(t.Context())
 	require.NoError(t, err)
-	engine, err := docker.New(t.Context(), docker.Config{Endpoint: endpoint, Instance: "trace-test"})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, engine.Close()) })
 	sdk, err := client.NewClientWithOpts(client.WithHost(endpoint.Host), client.WithAPIVersionNegotiation())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, sdk.Close()) })

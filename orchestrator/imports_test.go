@@ -53,6 +53,10 @@ var importRules = []importRule{
 		never: []string{"github.com/docker"},
 	},
 	{pkg: "images", ours: []string{"deploy"}, never: []string{"net/http", "github.com/docker"}},
+	{
+		pkg:  "images/imagetest",
+		ours: []string{"orchestrator", "orchestrator/docker", "orchestrator/kernel", "orchestrator/store"},
+	},
 	{pkg: "deploy", stdlib: true},
 	{
 		pkg: "cmd/supervisor", ours: []string{"orchestrator/kernel", "orchestrator/supervisor"},
@@ -63,6 +67,9 @@ var importRules = []importRule{
 
 // dockerSDK are the modules that only the engine adapter imports.
 var dockerSDK = []string{"github.com/docker/docker", "github.com/docker/go-connections"}
+
+// testHelp are the packages for tests, which nothing that ships may import. The imports of tests themselves are not listed.
+var testHelp = []string{"images/imagetest", "orchestrator/enginetest"}
 
 // listed is what go list tells of a package.
 type listed struct {
@@ -142,6 +149,8 @@ func faults(rule importRule, name string, p listed, packages map[string]listed) 
 	for _, imported := range p.Imports {
 		ours, own := strings.CutPrefix(imported, module)
 		switch {
+		case own && slices.Contains(testHelp, ours):
+			found = append(found, "imports "+ours+", which is for tests")
 		case own && !allowed(rule, name, ours):
 			found = append(found, "imports "+ours+", which it may not know")
 		case !own && rule.stdlib && !packages[imported].Standard:
@@ -190,6 +199,11 @@ func TestImportFaults(t *testing.T) {
 		{pkg: "cmd/cubby", imports: []string{"github.com/docker/docker/client"}, want: "orchestrator/docker alone"},
 		{pkg: "orchestrator/docker", imports: []string{"github.com/docker/docker/client", "cubby/orchestrator"}},
 		{pkg: "images", imports: []string{"cubby/orchestrator/docker"}, want: "imports orchestrator/docker"},
+		{pkg: "images", imports: []string{"cubby/images/imagetest"}, want: "imports images/imagetest, which is for tests"},
+		{pkg: "images/imagetest", imports: []string{"cubby/orchestrator/docker", "cubby/orchestrator/store"}},
+		{pkg: "images/imagetest", imports: []string{"cubby/images"}, want: "imports images"},
+		{pkg: "cmd/cubby", imports: []string{"cubby/images/imagetest"}, want: "which is for tests"},
+		{pkg: "cmd/cubby", imports: []string{"cubby/orchestrator/enginetest"}, want: "which is for tests"},
 	}
 	for _, c := range cases {
 		rule, ok := ruleOf(c.pkg)

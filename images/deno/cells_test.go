@@ -3,6 +3,7 @@
 package deno
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -12,98 +13,82 @@ import (
 	"cubby/orchestrator/kernel"
 )
 
-// cells are played one after the other in one context.
-type cells []struct {
-	name, code string
-	want       want
-}
-
-func (cells cells) play(t *testing.T, c *cell) {
-	t.Helper()
-	for _, cell := range cells {
-		t.Run(cell.name, func(t *testing.T) {
-			c.t = t
-			require.Equal(t, cell.want, c.do(cell.code).want())
-		})
-	}
-}
-
 func TestCells(t *testing.T) {
 	cells{
-		{"value of the last expression", "const x: number = 1\nx + 1", want{main: "2"}},
+		{"value of the last expression", "const x: number = 1\nx + 1", want{Main: "2"}},
 		{"const again", "const x = [1, 2, 3]", want{}},
-		{"state is kept", "x.length", want{main: "3"}},
+		{"state is kept", "x.length", want{Main: "3"}},
 		{"class again", "class A { n = 1 } class B {}", want{}},
-		{"class once more", "class A { n = 2 } new A().n", want{main: "2"}},
-		{"null is a result", "null", want{main: "null"}},
-		{"numbers that JSON lacks", "[NaN, -0, 2n]", want{main: "[ NaN, -0, 2n ]"}},
-		{"such a number alone", "-0", want{main: "-0"}},
-		{"big integer alone", "2n ** 70n", want{main: "1180591620717411303424n"}},
-		{"object without colours", "({ a: { b: 'c' } })", want{main: `{ a: { b: "c" } }`}},
-		{"value of a statement", "if (true) { 'yes' }", want{main: `"yes"`}},
-		{"promise is awaited", "Promise.resolve('kept')", want{main: `"kept"`}},
-		{"promise that is rejected", "Promise.reject(new RangeError('no'))", want{error: "RangeError: no"}},
-		{"await", "const later = await new Promise(r => setTimeout(r, 10, 'slept')); later", want{main: `"slept"`}},
-		{"for await", "for await (const n of (async function* () { yield 1; yield 2 })()) console.log(n)", want{out: "1\n2\n"}},
-		{"thrown text", "throw 'text'", want{error: `Error: "text"`}},
-		{"thrown nothing", "throw undefined", want{error: "Error: undefined"}},
-		{"error with a name of its own", "class Mine extends Error { override name = 'Mine' } throw new Mine('m')", want{error: "Mine: m"}},
+		{"class once more", "class A { n = 2 } new A().n", want{Main: "2"}},
+		{"null is a result", "null", want{Main: "null"}},
+		{"numbers that JSON lacks", "[NaN, -0, 2n]", want{Main: "[ NaN, -0, 2n ]"}},
+		{"such a number alone", "-0", want{Main: "-0"}},
+		{"big integer alone", "2n ** 70n", want{Main: "1180591620717411303424n"}},
+		{"object without colours", "({ a: { b: 'c' } })", want{Main: `{ a: { b: "c" } }`}},
+		{"value of a statement", "if (true) { 'yes' }", want{Main: `"yes"`}},
+		{"promise is awaited", "Promise.resolve('kept')", want{Main: `"kept"`}},
+		{"promise that is rejected", "Promise.reject(new RangeError('no'))", want{Error: "RangeError: no"}},
+		{"await", "const later = await new Promise(r => setTimeout(r, 10, 'slept')); later", want{Main: `"slept"`}},
+		{"for await", "for await (const n of (async function* () { yield 1; yield 2 })()) console.log(n)", want{Out: "1\n2\n"}},
+		{"thrown text", "throw 'text'", want{Error: `Error: "text"`}},
+		{"thrown nothing", "throw undefined", want{Error: "Error: undefined"}},
+		{"error with a name of its own", "class Mine extends Error { override name = 'Mine' } throw new Mine('m')", want{Error: "Mine: m"}},
 		{
 			"error that cannot be shown", "throw Object.defineProperty(new Error('m'), 'message', { get() { throw 1 } })",
-			want{error: "Error: an error that cannot be shown"},
+			want{Error: "Error: an error that cannot be shown"},
 		},
-		{"declared twice", "let z = 1; let z = 2", want{error: "SyntaxError: Identifier 'z' has already been declared"}},
-		{"value that cannot be shown", "({ [Symbol.for('Deno.customInspect')]() { throw new Error('no') } })", want{error: "Error: no"}},
-		{"3 MB of code", "'" + strings.Repeat("x", 3<<20) + "'.length", want{main: "3145728"}},
-		{"line ends of Windows", "let w = 4\r\nw\r\n", want{main: "4"}},
-	}.play(t, boot(t))
+		{"declared twice", "let z = 1; let z = 2", want{Error: "SyntaxError: Identifier 'z' has already been declared"}},
+		{"value that cannot be shown", "({ [Symbol.for('Deno.customInspect')]() { throw new Error('no') } })", want{Error: "Error: no"}},
+		{"3 MB of code", "'" + strings.Repeat("x", 3<<20) + "'.length", want{Main: "3145728"}},
+		{"line ends of Windows", "let w = 4\r\nw\r\n", want{Main: "4"}},
+	}.Play(t, boot(t))
 }
 
 func TestTypeScript(t *testing.T) {
 	cells{
 		{"types alone", "interface I { a: number } type T = string; declare const d: number;", want{}},
-		{"annotations", "const f = <T,>(x: T, y?: number): T => x as T; f<number>(1) satisfies number", want{main: "1"}},
-		{"enum", "enum Color { Red = 3, Blue }; Color.Blue", want{main: "4"}},
-		{"enum in the next cell", "Color[3]", want{main: `"Red"`}},
-		{"namespace", "namespace N { export const a = 1 } N.a", want{main: "1"}},
-		{"parameter property", "class P { constructor(private x: number) {} get() { return this.x } } new P(5).get()", want{main: "5"}},
-	}.play(t, boot(t))
+		{"annotations", "const f = <T,>(x: T, y?: number): T => x as T; f<number>(1) satisfies number", want{Main: "1"}},
+		{"enum", "enum Color { Red = 3, Blue }; Color.Blue", want{Main: "4"}},
+		{"enum in the next cell", "Color[3]", want{Main: `"Red"`}},
+		{"namespace", "namespace N { export const a = 1 } N.a", want{Main: "1"}},
+		{"parameter property", "class P { constructor(private x: number) {} get() { return this.x } } new P(5).get()", want{Main: "5"}},
+	}.Play(t, boot(t))
 }
 
 func TestModules(t *testing.T) {
 	cells{
 		{"a file of types and values", `Deno.writeTextFileSync("m.ts", "export const foo: string = 'FOO'; export default 5; export type Bar = number")`, want{}},
-		{"names", `import five, { foo as f, type Bar } from "./m.ts"; const b: Bar = 1; [five, f]`, want{main: `[ 5, "FOO" ]`}},
-		{"in the next cell", `f`, want{main: `"FOO"`}},
-		{"over several lines", "import {\n  foo, // a name\n} from './m.ts';\nfoo", want{main: `"FOO"`}},
-		{"namespace", `import * as ns from "./m.ts"; ns.default`, want{main: "5"}},
-		{"default and namespace", `import d, * as n from "./m.ts"; [d, n.foo]`, want{main: `[ 5, "FOO" ]`}},
-		{"types alone", `import type { Bar } from "./gone.ts"; 1`, want{main: "1"}},
-		{"for what it does", `Deno.writeTextFileSync("side.ts", "console.log('side')"); import "./side.ts";`, want{out: "side\n"}},
-		{"of JSON", `Deno.writeTextFileSync("j.json", '{"a":1}'); import j from "./j.json" with { type: "json" }; j.a`, want{main: "1"}},
-		{"Node's", `import { join } from "node:path"; join("a", "b")`, want{main: `"a/b"`}},
-		{"dynamic", `(await import("./m.ts")).foo`, want{main: `"FOO"`}},
-		{"from another directory", `Deno.mkdirSync("sub"); Deno.chdir("sub"); (await import("../m.ts")).foo`, want{main: `"FOO"`}},
-		{"the word in a text", `'import { a } from "./gone.ts"'.length`, want{main: "29"}},
-		{"exports", "export const e = 1; export default function g() { return e + 1 }\nexport { e as other }; g()", want{main: "2"}},
-		{"exports of types and enums", "export interface I { a: I } export type T = I; export enum E { A = 3 } export abstract class C {}\nE.A", want{main: "3"}},
-		{"default export of a value", "export default { a: 1 }", want{main: "{ a: 1 }"}},
-		{"default export of a class", "export default class D {}; new D()", want{main: "D {}"}},
+		{"names", `import five, { foo as f, type Bar } from "./m.ts"; const b: Bar = 1; [five, f]`, want{Main: `[ 5, "FOO" ]`}},
+		{"in the next cell", `f`, want{Main: `"FOO"`}},
+		{"over several lines", "import {\n  foo, // a name\n} from './m.ts';\nfoo", want{Main: `"FOO"`}},
+		{"namespace", `import * as ns from "./m.ts"; ns.default`, want{Main: "5"}},
+		{"default and namespace", `import d, * as n from "./m.ts"; [d, n.foo]`, want{Main: `[ 5, "FOO" ]`}},
+		{"types alone", `import type { Bar } from "./gone.ts"; 1`, want{Main: "1"}},
+		{"for what it does", `Deno.writeTextFileSync("side.ts", "console.log('side')"); import "./side.ts";`, want{Out: "side\n"}},
+		{"of JSON", `Deno.writeTextFileSync("j.json", '{"a":1}'); import j from "./j.json" with { type: "json" }; j.a`, want{Main: "1"}},
+		{"Node's", `import { join } from "node:path"; join("a", "b")`, want{Main: `"a/b"`}},
+		{"dynamic", `(await import("./m.ts")).foo`, want{Main: `"FOO"`}},
+		{"from another directory", `Deno.mkdirSync("sub"); Deno.chdir("sub"); (await import("../m.ts")).foo`, want{Main: `"FOO"`}},
+		{"the word in a text", `'import { a } from "./gone.ts"'.length`, want{Main: "29"}},
+		{"exports", "export const e = 1; export default function g() { return e + 1 }\nexport { e as other }; g()", want{Main: "2"}},
+		{"exports of types and enums", "export interface I { a: I } export type T = I; export enum E { A = 3 } export abstract class C {}\nE.A", want{Main: "3"}},
+		{"default export of a value", "export default { a: 1 }", want{Main: "{ a: 1 }"}},
+		{"default export of a class", "export default class D {}; new D()", want{Main: "D {}"}},
 		{
 			"import.meta", "[import.meta.main, import.meta.dirname, import.meta.resolve('./x.ts')]",
-			want{main: `[ true, "/home/user/sub", "file:///home/user/sub/x.ts" ]`},
+			want{Main: `[ true, "/home/user/sub", "file:///home/user/sub/x.ts" ]`},
 		},
-	}.play(t, boot(t))
+	}.Play(t, boot(t))
 }
 
 func TestModulesWithoutNetworkFailWithAHint(t *testing.T) {
 	c := boot(t)
 	for _, specifier := range []string{"npm:chalk@5", "jsr:@std/path", "https://example.com/mod.ts"} {
-		r := c.do(`import * as gone from "` + specifier + `"`)
-		require.Equal(t, "TypeError", r.errors[0].Name)
-		require.Contains(t, r.err, "hint: this context has no network")
+		r := c.Do(`import * as gone from "` + specifier + `"`)
+		require.Equal(t, "TypeError", r.Errors[0].Name)
+		require.Contains(t, r.Err, "hint: this context has no network")
 	}
-	require.Empty(t, c.do(`import "./gone.ts"`).err)
+	require.Empty(t, c.Do(`import "./gone.ts"`).Err)
 }
 
 func TestErrorsSayWhere(t *testing.T) {
@@ -119,7 +104,7 @@ func TestErrorsSayWhere(t *testing.T) {
 		{"syntax that V8 refuses", "let z = 1; let z = 2", "SyntaxError: Identifier 'z' has already been declared\n    at <anonymous>:1:16"},
 	} {
 		t.Run(e.name, func(t *testing.T) {
-			require.Equal(t, e.traceback, c.do(e.code).errors[0].Traceback)
+			require.Equal(t, e.traceback, c.In(t).Do(e.code).Errors[0].Traceback)
 		})
 	}
 }
@@ -130,36 +115,36 @@ func TestDisplay(t *testing.T) {
 	for _, d := range []struct {
 		name, code string
 		main       bool
-		mime, text string
+		mime       string
+		data       any
 	}{
 		{"symbol", `({ [Symbol.for("Jupyter.display")]: () => ({ "text/plain": "p", "text/html": "<b>" }) })`, true, "text/html", "<b>"},
 		{"promise of a bundle", `({ [Symbol.for("Jupyter.display")]: async () => ({ "text/html": "<i>" }) })`, true, "text/html", "<i>"},
 		{"tag", "Deno.jupyter.md`# ${1 + 1}`", true, "text/markdown", "# 2"},
 		{"displayed", "await Deno.jupyter.display(Deno.jupyter.svg`<svg/>`)", false, "image/svg+xml", "<svg/>"},
 		{"displayed value", "await Deno.jupyter.display([1])", false, "text/plain", "[ 1 ]"},
-		{"bundle", `await Deno.jupyter.display({ "application/json": [1] }, { raw: true })`, false, "application/json", "[1]"},
+		{"bundle", `await Deno.jupyter.display({ "application/json": [1] }, { raw: true })`, false, "application/json", []any{json.Number("1")}},
 		{"picture", "Deno.jupyter.image(Uint8Array.from([137, 80, 78, 71, 13, 10, 26, 10]))", true, "image/png", png},
 		{"canvas", `({ toDataURL: () => "data:image/png;base64,` + png + `" })`, true, "image/png", png},
 		{"element", `({ outerHTML: "<p>", tagName: "P" })`, true, "text/html", "<p>"},
 	} {
 		t.Run(d.name, func(t *testing.T) {
-			c.t = t
-			r := c.do(d.code)
-			require.Len(t, r.results, 1)
-			require.Equal(t, d.main, r.results[0].Main)
-			require.Equal(t, d.text, r.text(r.results[0], d.mime))
-			require.Contains(t, r.results[0].Data, "text/plain")
+			r := c.In(t).Do(d.code)
+			require.Len(t, r.Results, 1)
+			require.Equal(t, d.main, r.Results[0].Main)
+			require.Equal(t, d.data, r.Results[0].Data[d.mime])
+			require.Contains(t, r.Results[0].Data, "text/plain")
 		})
 	}
 }
 
 func TestErrorsThatNobodyCaughtDoNotEndTheKernel(t *testing.T) {
 	c := boot(t)
-	r := c.do("Promise.reject(new Error('nobody')); 5")
-	require.Equal(t, want{main: "5", err: "Uncaught (in promise) Error: nobody\n    at <anonymous>:1:16\n"}, r.want())
-	r = c.do("setTimeout(() => { throw new Error('later') }); await new Promise(r => setTimeout(r, 100)); 6")
-	require.Equal(t, "6", r.want().main)
-	require.Equal(t, "Uncaught Error: later\n    at <anonymous>:1:26\n", r.err)
+	r := c.Do("Promise.reject(new Error('nobody')); 5")
+	require.Equal(t, want{Main: "5", Err: "Uncaught (in promise) Error: nobody\n    at <anonymous>:1:16\n"}, r.Want())
+	r = c.Do("setTimeout(() => { throw new Error('later') }); await new Promise(r => setTimeout(r, 100)); 6")
+	require.Equal(t, "6", r.Want().Main)
+	require.Equal(t, "Uncaught Error: later\n    at <anonymous>:1:26\n", r.Err)
 }
 
 func TestExit(t *testing.T) {
@@ -170,10 +155,10 @@ func TestExit(t *testing.T) {
 		{"addEventListener('unload', () => console.log('bye')); Deno.exit(6)", "exit status 6"},
 	} {
 		t.Run(e.code, func(t *testing.T) {
-			r := boot(t).do(e.code)
-			require.Equal(t, kernel.EndingCrashed, r.done.Ending)
-			require.Contains(t, r.done.Value, e.says)
-			require.Equal(t, strings.Contains(e.code, "bye"), r.out == "bye\n")
+			r := boot(t).Do(e.code)
+			require.Equal(t, kernel.EndingCrashed, r.Done.Ending)
+			require.Contains(t, r.Done.Value, e.says)
+			require.Equal(t, strings.Contains(e.code, "bye"), r.Out == "bye\n")
 		})
 	}
 }

@@ -18,17 +18,17 @@ func TestOutputIsInOrder(t *testing.T) {
 		{
 			"everything that prints", "console.log('a'); " + child + ".outputSync(); process.stdout.write('b '); " +
 				"await Deno.stdout.write(new TextEncoder().encode('c ')); Deno.stdout.writeSync(new TextEncoder().encode('d\\n'))",
-			want{out: "a\nchild\nb c d\n", main: "2"},
+			want{Out: "a\nchild\nb c d\n", Main: "2"},
 		},
-		{"a child in the background", "await " + child + ".spawn().status; console.log('e')", want{out: "child\ne\n"}},
-		{"Node's child", "import cp from 'node:child_process'; cp.execSync('echo f >&2', { stdio: 'inherit' }); undefined", want{err: "f\n"}},
-		{"a stream", "await new Blob(['g\\n']).stream().pipeTo(Deno.stdout.writable); console.log('h')", want{out: "g\nh\n"}},
+		{"a child in the background", "await " + child + ".spawn().status; console.log('e')", want{Out: "child\ne\n"}},
+		{"Node's child", "import cp from 'node:child_process'; cp.execSync('echo f >&2', { stdio: 'inherit' }); undefined", want{Err: "f\n"}},
+		{"a stream", "await new Blob(['g\\n']).stream().pipeTo(Deno.stdout.writable); console.log('h')", want{Out: "g\nh\n"}},
 		{"a worker's", "const w = new Worker('data:text/javascript,console.log(1); postMessage(0)', { type: 'module' }); " +
-			"await new Promise(r => { w.onmessage = r }); w.terminate()", want{out: "1\n"}},
-		{"half of a surrogate pair", "console.log('\\ud800')", want{out: "\ufffd\n"}},
-		{"at once", "process.stdout.write('0'.repeat(5e6)); undefined", want{out: strings.Repeat("0", 5_000_000)}},
-		{"no colours", "console.log({ a: 1 }, Deno.inspect([null]))", want{out: "{ a: 1 } [ null ]\n"}},
-	}.play(t, boot(t))
+			"await new Promise(r => { w.onmessage = r }); w.terminate()", want{Out: "1\n"}},
+		{"half of a surrogate pair", "console.log('\\ud800')", want{Out: "\ufffd\n"}},
+		{"at once", "process.stdout.write('0'.repeat(5e6)); undefined", want{Out: strings.Repeat("0", 5_000_000)}},
+		{"no colours", "console.log({ a: 1 }, Deno.inspect([null]))", want{Out: "{ a: 1 } [ null ]\n"}},
+	}.Play(t, boot(t))
 }
 
 func TestLateOutputNeverLandsInAnotherExecution(t *testing.T) {
@@ -41,22 +41,22 @@ func TestLateOutputNeverLandsInAnotherExecution(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := boot(t)
-			require.Equal(t, want{}, c.do(late+"; undefined").want())
-			r := c.do("await new Promise(r => setTimeout(r, 500)); console.log('mine')")
-			require.Equal(t, want{out: "mine\n"}, r.want())
-			require.Empty(t, r.results)
+			require.Equal(t, want{}, c.Do(late+"; undefined").Want())
+			r := c.Do("await new Promise(r => setTimeout(r, 500)); console.log('mine')")
+			require.Equal(t, want{Out: "mine\n"}, r.Want())
+			require.Empty(t, r.Results)
 		})
 	}
 }
 
 func TestPipesOfFinishedExecutionsAreBounded(t *testing.T) {
 	c := boot(t)
-	c.do("let go; const gone = new Promise(r => { go = r })")
+	c.Do("let go; const gone = new Promise(r => { go = r })")
 	for range 70 {
-		require.Equal(t, want{}, c.do("gone.then(() => console.log('late')); undefined").want())
+		require.Equal(t, want{}, c.Do("gone.then(() => console.log('late')); undefined").Want())
 	}
-	require.Equal(t, want{main: "true"}, c.do("[...Deno.readDirSync('/proc/self/fd')].length < 2 * 64 + 60").want())
-	require.Equal(t, want{main: "1"}, c.do("go(); await new Promise(r => setTimeout(r, 100)); 1").want())
+	require.Equal(t, want{Main: "true"}, c.Do("[...Deno.readDirSync('/proc/self/fd')].length < 2 * 64 + 60").Want())
+	require.Equal(t, want{Main: "1"}, c.Do("go(); await new Promise(r => setTimeout(r, 100)); 1").Want())
 }
 
 func TestInterrupt(t *testing.T) {
@@ -78,12 +78,12 @@ func TestInterrupt(t *testing.T) {
 		{"listener of the user's", "Deno.addSignalListener('SIGINT', () => {}); for (;;);"},
 	} {
 		t.Run(cell.name, func(t *testing.T) {
-			c.t = t
-			require.Equal(t, want{}, c.do("let kept = 41").want())
-			r := c.interruptAfter("console.log('up'); "+cell.code, kernel.TypeStdout, 30*time.Millisecond)
-			require.Equal(t, kernel.EndingInterrupted, r.done.Ending, r.done.Value)
-			require.Equal(t, kernel.StatePreserved, r.done.State, r.done.Value)
-			require.Equal(t, want{main: "42", out: "p\n"}, c.do("console.log('p'); await 1; kept + 1").want())
+			c := c.In(t)
+			require.Equal(t, want{}, c.Do("let kept = 41").Want())
+			r := c.InterruptAfter("console.log('up'); "+cell.code, kernel.TypeStdout, 30*time.Millisecond)
+			require.Equal(t, kernel.EndingInterrupted, r.Done.Ending, r.Done.Value)
+			require.Equal(t, kernel.StatePreserved, r.Done.State, r.Done.Value)
+			require.Equal(t, want{Main: "42", Out: "p\n"}, c.Do("console.log('p'); await 1; kept + 1").Want())
 		})
 	}
 }
@@ -91,10 +91,10 @@ func TestInterrupt(t *testing.T) {
 // What the REPL waits for is garbage where nothing refers to it: the kernel must not mind, and goes on waiting.
 func TestAwaitOfGarbage(t *testing.T) {
 	c := boot(t)
-	r := c.interruptAfter(`setTimeout(() => { for (let i = 0; i < 300; i++) new Uint8Array(1e6).fill(1); console.log("collected") }, 10)
+	r := c.InterruptAfter(`setTimeout(() => { for (let i = 0; i < 300; i++) new Uint8Array(1e6).fill(1); console.log("collected") }, 10)
 await new Promise(() => {})`, kernel.TypeStdout, 100*time.Millisecond)
-	require.Equal(t, kernel.EndingInterrupted, r.done.Ending)
-	require.Equal(t, kernel.StatePreserved, r.done.State, r.done.Value)
+	require.Equal(t, kernel.EndingInterrupted, r.Done.Ending)
+	require.Equal(t, kernel.StatePreserved, r.Done.State, r.Done.Value)
 }
 
 // An interrupt that comes when its execution begins or ends hits it or nothing.
@@ -105,9 +105,9 @@ func TestInterruptRaces(t *testing.T) {
 		"await null; 1", "for (let i = 0; i < 3e7; i++); 1",
 	}
 	for i := range 120 {
-		r := c.interruptAfter(codes[i%len(codes)], kernel.TypeStarted, time.Duration(i)*500*time.Microsecond)
-		require.Contains(t, []kernel.Ending{kernel.EndingOK, kernel.EndingInterrupted}, r.done.Ending, r.done.Value)
-		require.Equal(t, kernel.StatePreserved, r.done.State, r.done.Value)
-		require.Equal(t, want{main: "2", out: "p\n"}, c.do("console.log('p'); await null; 1 + 1").want())
+		r := c.InterruptAfter(codes[i%len(codes)], kernel.TypeStarted, time.Duration(i)*500*time.Microsecond)
+		require.Contains(t, []kernel.Ending{kernel.EndingOK, kernel.EndingInterrupted}, r.Done.Ending, r.Done.Value)
+		require.Equal(t, kernel.StatePreserved, r.Done.State, r.Done.Value)
+		require.Equal(t, want{Main: "2", Out: "p\n"}, c.Do("console.log('p'); await null; 1 + 1").Want())
 	}
 }

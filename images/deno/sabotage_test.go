@@ -46,9 +46,9 @@ func TestSabotageIsSurvived(t *testing.T) {
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			c := boot(t)
-			r := c.do(s.code)
-			require.Equal(t, kernel.StatePreserved, r.done.State, r.done.Value)
-			require.Equal(t, want{main: "2", out: "p\n", err: "e\n"}, c.do("console.log('p'); console.error('e'); 1 + 1").want())
+			r := c.Do(s.code)
+			require.Equal(t, kernel.StatePreserved, r.Done.State, r.Done.Value)
+			require.Equal(t, want{Main: "2", Out: "p\n", Err: "e\n"}, c.Do("console.log('p'); console.error('e'); 1 + 1").Want())
 		})
 	}
 }
@@ -62,15 +62,15 @@ func TestSabotageThatKillsTheKernel(t *testing.T) {
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			c := boot(t)
-			r := c.do(s.code)
-			require.Equal(t, kernel.EndingCrashed, r.done.Ending)
-			require.Contains(t, r.done.Value, s.says)
-			require.Equal(t, want{main: "2"}, c.do("1 + 1").want())
+			r := c.Do(s.code)
+			require.Equal(t, kernel.EndingCrashed, r.Done.Ending)
+			require.Contains(t, r.Done.Value, s.says)
+			require.Equal(t, want{Main: "2"}, c.Do("1 + 1").Want())
 		})
 	}
 	t.Run("memory full", func(t *testing.T) {
-		r := boot(t).do("const a = []; for (;;) a.push(new Uint8Array(1e7).fill(1))")
-		require.Equal(t, kernel.EndingOOM, r.done.Ending)
+		r := boot(t).Do("const a = []; for (;;) a.push(new Uint8Array(1e7).fill(1))")
+		require.Equal(t, kernel.EndingOOM, r.Done.Ending)
 	})
 }
 
@@ -137,7 +137,7 @@ func TestSabotageThatADeadlineEnds(t *testing.T) {
 // What lies in a workspace cannot keep the kernel of a restarted context from booting.
 func TestBootsWhateverTheWorkspaceHolds(t *testing.T) {
 	c := boot(t)
-	r := c.do(`for (const name of ["deno.json", "deno.lock", "package.json", ".npmrc", ".env"]) Deno.writeTextFileSync(name, "{broken"); Deno.exit(0)`)
-	require.Contains(t, r.done.Value, "exit status 0")
-	require.Equal(t, want{main: "2"}, c.do("1 + 1").want())
+	r := c.Do(`for (const name of ["deno.json", "deno.lock", "package.json", ".npmrc", ".env"]) Deno.writeTextFileSync(name, "{broken"); Deno.exit(0)`)
+	require.Contains(t, r.Done.Value, "exit status 0")
+	require.Equal(t, want{Main: "2"}, c.Do("1 + 1").Want())
 }

@@ -3,7 +3,6 @@
 package java
 
 import (
-	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,7 +13,7 @@ import (
 
 func TestInterrupt(t *testing.T) {
 	c := boot(t)
-	c.do("int kept = 41;")
+	c.Do("int kept = 41;")
 	for _, i := range []struct{ name, code string }{
 		{"loop", "while (true) {}"},
 		{"loop in a method of a class", "class L { void run() { for (;;) {} } }\nnew L().run();"},
@@ -42,66 +41,66 @@ d`},
 		{"further statements", "Thread.sleep(600_000);\nSystem.out.println(\"not reached\");"},
 	} {
 		t.Run(i.name, func(t *testing.T) {
-			c.t = t
-			r := c.interrupt(i.code)
-			require.Equal(t, kernel.EndingInterrupted, r.done.Ending, "%+v", r.done)
-			require.Equal(t, kernel.StatePreserved, r.done.State)
-			require.Equal(t, "InterruptedException: the execution was interrupted", r.want().error)
-			require.NotContains(t, r.out, "not reached")
-			require.Equal(t, want{main: "42"}, c.do("kept + 1").want())
+			c := c.In(t)
+			r := interrupt(c, i.code)
+			require.Equal(t, kernel.EndingInterrupted, r.Done.Ending, "%+v", r.Done)
+			require.Equal(t, kernel.StatePreserved, r.Done.State)
+			require.Equal(t, "InterruptedException: the execution was interrupted", r.Want().Error)
+			require.NotContains(t, r.Out, "not reached")
+			require.Equal(t, want{Main: "42"}, c.Do("kept + 1").Want())
 		})
 	}
 	t.Run("who catches it ends well", func(t *testing.T) {
-		c.t = t
-		r := c.interrupt("try { Thread.sleep(600_000); } catch (InterruptedException e) {}\n\"caught\"")
-		require.Equal(t, kernel.EndingInterrupted, r.done.Ending, "what follows is not run")
+		c := c.In(t)
+		r := interrupt(c, "try { Thread.sleep(600_000); } catch (InterruptedException e) {}\n\"caught\"")
+		require.Equal(t, kernel.EndingInterrupted, r.Done.Ending, "what follows is not run")
 	})
 	t.Run("threads of earlier executions live on", func(t *testing.T) {
-		c.t = t
-		c.do("volatile long ticks = 0;\nnew Thread(() -> { while (true) { ticks++; Thread.onSpinWait(); } }).start();")
-		c.interrupt("while (true) {}")
-		require.Equal(t, "true", c.do("long before = ticks; Thread.sleep(300); ticks > before").want().main)
+		c := c.In(t)
+		c.Do("volatile long ticks = 0;\nnew Thread(() -> { while (true) { ticks++; Thread.onSpinWait(); } }).start();")
+		interrupt(c, "while (true) {}")
+		require.Equal(t, "true", c.Do("long before = ticks; Thread.sleep(300); ticks > before").Want().Main)
 	})
 }
 
 func TestCodeThatCannotBeInterruptedIsKilled(t *testing.T) {
 	c := boot(t)
-	c.do(`Object o = new Object();
+	c.Do(`Object o = new Object();
 void hold() { synchronized (o) { try { Thread.sleep(600_000); } catch (InterruptedException e) {} } }
 new Thread(() -> hold()).start();`)
-	r := c.interrupt("hold();")
-	require.Equal(t, kernel.EndingInterrupted, r.done.Ending)
-	require.Equal(t, kernel.StateLost, r.done.State)
-	require.Equal(t, want{main: "2"}, c.do("1 + 1").want())
+	r := interrupt(c, "hold();")
+	require.Equal(t, kernel.EndingInterrupted, r.Done.Ending)
+	require.Equal(t, kernel.StateLost, r.Done.State)
+	require.Equal(t, want{Main: "2"}, c.Do("1 + 1").Want())
 }
 
 func TestHeapThatIsFullIsAnError(t *testing.T) {
 	c := boot(t)
-	r := c.do("var l = new ArrayList<byte[]>();\nwhile (true) l.add(new byte[10_000_000]);")
-	require.Equal(t, "OutOfMemoryError: Java heap space", r.want().error)
-	require.Equal(t, want{}, c.do("l = null;").want())
-	require.Equal(t, want{main: "100000000"}, c.do("new byte[100_000_000].length").want())
+	r := c.Do("var l = new ArrayList<byte[]>();\nwhile (true) l.add(new byte[10_000_000]);")
+	require.Equal(t, "OutOfMemoryError: Java heap space", r.Want().Error)
+	require.Equal(t, want{}, c.Do("l = null;").Want())
+	require.Equal(t, want{Main: "100000000"}, c.Do("new byte[100_000_000].length").Want())
 }
 
 func TestOutputOfThreadsBelongsToTheirExecution(t *testing.T) {
 	c := boot(t)
-	c.do(`var go = new CountDownLatch(1);
+	c.Do(`var go = new CountDownLatch(1);
 var said = new CountDownLatch(3);
 void say(String text) { try { go.await(); } catch (InterruptedException e) {} System.out.println(text); said.countDown(); }
 new Thread(() -> say("thread")).start();
 new Thread(() -> new Thread(() -> say("thread of a thread")).start()).start();
 Thread.startVirtualThread(() -> say("virtual thread"));`)
-	require.Equal(t, want{out: "mine\n"}, c.do("go.countDown(); said.await(); System.out.println(\"mine\");").want())
+	require.Equal(t, want{Out: "mine\n"}, c.Do("go.countDown(); said.await(); System.out.println(\"mine\");").Want())
 }
 
 func TestPipesOfFinishedExecutionsAreBounded(t *testing.T) {
 	c := boot(t)
-	c.do("var stop = new CountDownLatch(1);")
+	c.Do("var stop = new CountDownLatch(1);")
 	for range 70 {
-		c.do("new Thread(() -> { try { stop.await(); } catch (InterruptedException e) {} System.out.println(1); }).start();")
+		c.Do("new Thread(() -> { try { stop.await(); } catch (InterruptedException e) {} System.out.println(1); }).start();")
 	}
-	r := c.do("stop.countDown(); Thread.sleep(200); new File(\"/proc/self/fd\").list().length < 2 * 64 + 30")
-	require.Equal(t, want{main: "true"}, r.want())
+	r := c.Do("stop.countDown(); Thread.sleep(200); new File(\"/proc/self/fd\").list().length < 2 * 64 + 30")
+	require.Equal(t, want{Main: "true"}, r.Want())
 }
 
 // User code may break what is its own process, but the next execution runs.
@@ -125,22 +124,19 @@ func TestSabotageIsSurvived(t *testing.T) {
 		{"odd names", "int do_it$ = 1; class $JShell$ {} int display = 2; String String = null;"},
 	} {
 		t.Run(s.name, func(t *testing.T) {
-			c.t = t
-			r := c.do(s.code)
-			require.Equal(t, kernel.StatePreserved, r.done.State, "%+v", r.done)
-			require.Equal(t, want{out: "o\n", err: "e\n", main: "2"}, c.do("System.out.println(\"o\"); System.err.println(\"e\"); 1 + 1").want())
+			c := c.In(t)
+			r := c.Do(s.code)
+			require.Equal(t, kernel.StatePreserved, r.Done.State, "%+v", r.Done)
+			require.Equal(t, want{Out: "o\n", Err: "e\n", Main: "2"}, c.Do("System.out.println(\"o\"); System.err.println(\"e\"); 1 + 1").Want())
 		})
 	}
 }
 
 func TestDirectories(t *testing.T) {
-	cc, err := world.Create(t.Context(), orchestrator.CreateRequest{Language: "java", Cwd: "/tmp", Env: map[string]string{"A": "é=\"'\n"}})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, world.Remove(context.Background(), cc.ID)) })
-	c := &cell{t: t, id: cc.ID}
-	require.Equal(t, "/tmp é=\"'\n", c.do(`new File("").getAbsolutePath() + " " + System.getenv("A")`).want().main)
-	c.do(`Files.writeString(Path.of("x"), "y")`)
-	require.Equal(t, want{out: "y"}, c.do(`new ProcessBuilder("cat", "/tmp/x").inheritIO().start().waitFor(); null`).want())
-	_, err = world.Create(t.Context(), orchestrator.CreateRequest{Language: "java", Cwd: "/etc/hostname"})
+	c := world.Boot(t, orchestrator.CreateRequest{Language: "java", Cwd: "/tmp", Env: map[string]string{"A": "é=\"'\n"}})
+	require.Equal(t, "/tmp é=\"'\n", c.Do(`new File("").getAbsolutePath() + " " + System.getenv("A")`).Want().Main)
+	c.Do(`Files.writeString(Path.of("x"), "y")`)
+	require.Equal(t, want{Out: "y"}, c.Do(`new ProcessBuilder("cat", "/tmp/x").inheritIO().start().waitFor(); null`).Want())
+	_, err := world.Create(t.Context(), orchestrator.CreateRequest{Language: "java", Cwd: "/etc/hostname"})
 	require.ErrorContains(t, err, "not a directory: /etc/hostname")
 }

@@ -25,17 +25,17 @@ func TestOutputIsInOrder(t *testing.T) {
 	cells{
 		{"console and children", `const cp = require('child_process'), fs = require('fs')
 console.log('a'); cp.execSync('echo b', {stdio: 'inherit'}); process.stdout.write('c '); fs.writeSync(1, 'd '); cp.spawnSync('echo', ['e'], {stdio: 'inherit'})
-console.log('f')`, want{out: "a\nb\nc d e\nf\n"}},
-		{"a child in the background", `await new Promise(r => cp.spawn('echo', ['g'], {stdio: 'inherit'}).on('exit', r)); console.log('h')`, want{out: "g\nh\n"}},
-		{"a pipe into it", `await require('stream/promises').pipeline(['i\n', Buffer.from('j\n')], process.stdout, {end: false}); console.log('k')`, want{out: "i\nj\nk\n"}},
-		{"bytes and encodings", `process.stdout.write(Buffer.from('l')); process.stdout.write('6d', 'hex'); process.stdout.write('\n'); undefined`, want{out: "lm\n"}},
-		{"without an end of line", "process.stdout.write('half'); undefined", want{out: "half"}},
-		{"10 000 lines", "for (let i = 0; i < 10_000; i++) console.log(i)", want{out: lines(10_000)}},
-		{"at once", "process.stdout.write('0'.repeat(5e6)); undefined", want{out: strings.Repeat("0", 5_000_000)}},
+console.log('f')`, want{Out: "a\nb\nc d e\nf\n"}},
+		{"a child in the background", `await new Promise(r => cp.spawn('echo', ['g'], {stdio: 'inherit'}).on('exit', r)); console.log('h')`, want{Out: "g\nh\n"}},
+		{"a pipe into it", `await require('stream/promises').pipeline(['i\n', Buffer.from('j\n')], process.stdout, {end: false}); console.log('k')`, want{Out: "i\nj\nk\n"}},
+		{"bytes and encodings", `process.stdout.write(Buffer.from('l')); process.stdout.write('6d', 'hex'); process.stdout.write('\n'); undefined`, want{Out: "lm\n"}},
+		{"without an end of line", "process.stdout.write('half'); undefined", want{Out: "half"}},
+		{"10 000 lines", "for (let i = 0; i < 10_000; i++) console.log(i)", want{Out: lines(10_000)}},
+		{"at once", "process.stdout.write('0'.repeat(5e6)); undefined", want{Out: strings.Repeat("0", 5_000_000)}},
 		{"a pipe that a child has made non-blocking", `await new Promise(r => cp.spawn(process.execPath, ['-e', 'process.stdout.write("n")'], {stdio: 'inherit'}).on('exit', r))
-process.stdout.write('0'.repeat(3e6)); undefined`, want{out: "n" + strings.Repeat("0", 3_000_000)}},
-		{"a thread's", `const {Worker} = require('worker_threads'); await new Promise(r => new Worker('console.log("thread")', {eval: true}).on('exit', r)); await 1; undefined`, want{out: "thread\n"}},
-	}.play(t, boot(t, "javascript"))
+process.stdout.write('0'.repeat(3e6)); undefined`, want{Out: "n" + strings.Repeat("0", 3_000_000)}},
+		{"a thread's", `const {Worker} = require('worker_threads'); await new Promise(r => new Worker('console.log("thread")', {eval: true}).on('exit', r)); await 1; undefined`, want{Out: "thread\n"}},
+	}.Play(t, boot(t, "javascript"))
 }
 
 func TestLateOutputNeverLandsInAnotherExecution(t *testing.T) {
@@ -52,21 +52,21 @@ func TestLateOutputNeverLandsInAnotherExecution(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := boot(t, "javascript")
-			require.Equal(t, want{}, c.do(late+"; undefined").want())
-			require.Equal(t, want{out: "mine\n"}, c.do("await new Promise(r => setTimeout(r, 500)); console.log('mine')").want())
+			require.Equal(t, want{}, c.Do(late+"; undefined").Want())
+			require.Equal(t, want{Out: "mine\n"}, c.Do("await new Promise(r => setTimeout(r, 500)); console.log('mine')").Want())
 		})
 	}
 }
 
 func TestPipesOfFinishedExecutionsAreBounded(t *testing.T) {
 	c := boot(t, "javascript")
-	c.do("let go; const gone = new Promise(r => { go = r })")
+	c.Do("let go; const gone = new Promise(r => { go = r })")
 	for range 70 {
-		require.Equal(t, want{}, c.do("gone.then(() => console.log('late')); undefined").want())
+		require.Equal(t, want{}, c.Do("gone.then(() => console.log('late')); undefined").Want())
 	}
-	r := c.do("require('fs').readdirSync('/proc/self/fd').length < 2 * 64 + 40")
-	require.Equal(t, want{main: "true"}, r.want())
-	require.Equal(t, want{main: "1"}, c.do("go(); await new Promise(r => setTimeout(r, 100)); 1").want())
+	r := c.Do("require('fs').readdirSync('/proc/self/fd').length < 2 * 64 + 40")
+	require.Equal(t, want{Main: "true"}, r.Want())
+	require.Equal(t, want{Main: "1"}, c.Do("go(); await new Promise(r => setTimeout(r, 100)); 1").Want())
 }
 
 func TestInterrupt(t *testing.T) {
@@ -95,21 +95,21 @@ func TestInterrupt(t *testing.T) {
 		{"sort", "for (;;) Array.from({length: 1e5}, Math.random).sort((a, b) => a - b)"},
 	} {
 		t.Run(cell.name, func(t *testing.T) {
-			c.t = t
-			require.Equal(t, want{}, c.do("let kept = 41").want())
-			r := c.interrupt(cell.code)
-			require.Equal(t, kernel.EndingInterrupted, r.done.Ending, r.done.Value)
-			require.Equal(t, kernel.StatePreserved, r.done.State)
-			require.Equal(t, want{main: "42", out: "p\n"}, c.do("console.log('p'); await 1; kept + 1").want())
+			c := c.In(t)
+			require.Equal(t, want{}, c.Do("let kept = 41").Want())
+			r := interrupt(c, cell.code)
+			require.Equal(t, kernel.EndingInterrupted, r.Done.Ending, r.Done.Value)
+			require.Equal(t, kernel.StatePreserved, r.Done.State)
+			require.Equal(t, want{Main: "42", Out: "p\n"}, c.Do("console.log('p'); await 1; kept + 1").Want())
 		})
 	}
 }
 
 func TestTimersGoOnAfterAnInterrupt(t *testing.T) {
 	c := boot(t, "javascript")
-	c.do("let ticks = 0; const ticking = setInterval(() => ticks++, 10)")
-	require.Equal(t, kernel.EndingInterrupted, c.interrupt("for (;;);").done.Ending)
-	require.Equal(t, want{main: "true"}, c.do("ticks = 0; await new Promise(r => setTimeout(r, 200)); ticks > 5").want())
+	c.Do("let ticks = 0; const ticking = setInterval(() => ticks++, 10)")
+	require.Equal(t, kernel.EndingInterrupted, interrupt(c, "for (;;);").Done.Ending)
+	require.Equal(t, want{Main: "true"}, c.Do("ticks = 0; await new Promise(r => setTimeout(r, 200)); ticks > 5").Want())
 }
 
 // An interrupt that comes when its execution begins or ends hits it or nothing.
@@ -120,9 +120,9 @@ func TestInterruptRaces(t *testing.T) {
 		"await null; 1", "for (let i = 0; i < 3e7; i++); 1",
 	}
 	for i := range 140 {
-		r := c.interruptAfter(codes[i%len(codes)], kernel.TypeStarted, time.Duration(i)*100*time.Microsecond)
-		require.Contains(t, []kernel.Ending{kernel.EndingOK, kernel.EndingInterrupted}, r.done.Ending, r.done.Value)
-		require.Equal(t, kernel.StatePreserved, r.done.State)
-		require.Equal(t, want{main: "2", out: "p\n"}, c.do("console.log('p'); await null; 1 + 1").want())
+		r := c.InterruptAfter(codes[i%len(codes)], kernel.TypeStarted, time.Duration(i)*100*time.Microsecond)
+		require.Contains(t, []kernel.Ending{kernel.EndingOK, kernel.EndingInterrupted}, r.Done.Ending, r.Done.Value)
+		require.Equal(t, kernel.StatePreserved, r.Done.State)
+		require.Equal(t, want{Main: "2", Out: "p\n"}, c.Do("console.log('p'); await null; 1 + 1").Want())
 	}
 }

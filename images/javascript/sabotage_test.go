@@ -54,10 +54,10 @@ func TestSabotageIsSurvived(t *testing.T) {
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			c := boot(t, "javascript")
-			r := c.do(s.code)
-			require.Equal(t, kernel.StatePreserved, r.done.State, r.done.Value)
-			require.Equal(t, want{main: "2", out: "p\n", err: "e\n"}, c.do("console.log('p'); console.error('e'); 1 + 1").want())
-			require.Equal(t, "ReferenceError", c.do("undefinedName").errors[0].Name)
+			r := c.Do(s.code)
+			require.Equal(t, kernel.StatePreserved, r.Done.State, r.Done.Value)
+			require.Equal(t, want{Main: "2", Out: "p\n", Err: "e\n"}, c.Do("console.log('p'); console.error('e'); 1 + 1").Want())
+			require.Equal(t, "ReferenceError", c.Do("undefinedName").Errors[0].Name)
 		})
 	}
 }
@@ -76,18 +76,18 @@ func TestSabotageThatKillsTheKernel(t *testing.T) {
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			c := boot(t, "javascript")
-			r := c.do(s.code)
-			require.Equal(t, kernel.EndingCrashed, r.done.Ending)
-			require.Contains(t, r.done.Value, s.says)
+			r := c.Do(s.code)
+			require.Equal(t, kernel.EndingCrashed, r.Done.Ending)
+			require.Contains(t, r.Done.Value, s.says)
 			if s.name == "heap full" {
-				require.Contains(t, r.err, "JavaScript heap out of memory")
+				require.Contains(t, r.Err, "JavaScript heap out of memory")
 			}
-			require.Equal(t, want{main: "2"}, c.do("1 + 1").want())
+			require.Equal(t, want{Main: "2"}, c.Do("1 + 1").Want())
 		})
 	}
 	t.Run("memory full", func(t *testing.T) {
-		r := boot(t, "javascript").do("const a = []; for (;;) a.push(Buffer.alloc(1e7, 1))")
-		require.Equal(t, kernel.EndingOOM, r.done.Ending)
+		r := boot(t, "javascript").Do("const a = []; for (;;) a.push(Buffer.alloc(1e7, 1))")
+		require.Equal(t, kernel.EndingOOM, r.Done.Ending)
 	})
 }
 
@@ -139,11 +139,11 @@ func TestSabotageOfEverythingEnds(t *testing.T) {
 // What lies in a workspace cannot keep the kernel of a restarted context from booting.
 func TestBootsWhateverTheWorkspaceHolds(t *testing.T) {
 	c := boot(t, "javascript")
-	r := c.do(`const fs = require('fs')
+	r := c.Do(`const fs = require('fs')
 for (const name of ['acorn', 'koffi', 'fs', 'driver_kernel']) {
   fs.mkdirSync('node_modules/' + name, {recursive: true}); fs.writeFileSync('node_modules/' + name + '/index.js', 'process.exit(1)')
 }
 fs.writeFileSync('package.json', '{broken'); fs.writeFileSync('.npmrc', 'broken'); process.exit(0)`)
-	require.Contains(t, r.done.Value, "exit status 0")
-	require.Equal(t, want{main: "2"}, c.do("1 + 1").want())
+	require.Contains(t, r.Done.Value, "exit status 0")
+	require.Equal(t, want{Main: "2"}, c.Do("1 + 1").Want())
 }

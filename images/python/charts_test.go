@@ -153,7 +153,7 @@ func TestNothingIsImportedForResults(t *testing.T) {
 }
 
 func TestSlimImage(t *testing.T) {
-	slim, err := findImage(t.Context(), "../python-slim/language.json")
+	slim, err := findImage(t.Context(), "python-slim")
 	require.NoError(t, err)
 	d := bootOnly(t, slim)
 	require.Equal(t, "ready", d.setup("/home/user", nil).Type)

@@ -8,16 +8,19 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"cubby/images"
+	"cubby/images/imagetest"
 )
 
 //go:embed testdata/relay.py
@@ -31,7 +34,7 @@ var image string
 
 func TestMain(m *testing.M) {
 	var err error
-	image, err = findImage(context.Background(), "language.json")
+	image, err = findImage(context.Background(), "python")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -39,32 +42,14 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// findImage returns the newest Python image that holds the driver of this folder and a language.json.
-func findImage(ctx context.Context, language string) (string, error) {
-	out, err := exec.CommandContext(ctx, "docker", "images", "-q", "--filter", "label=cubby.language=python").Output()
-	if err != nil {
-		return "", fmt.Errorf("list images: %w", err)
-	}
-	files, err := filepath.Glob("driver*.py")
+// findImage finds a Python image with this driver.
+func findImage(ctx context.Context, name string) (string, error) {
+	engine, err := imagetest.NewEngine(ctx, "python-driver-test")
 	if err != nil {
 		return "", err
 	}
-	var driver strings.Builder
-	for _, name := range append(files, language) {
-		content, err := os.ReadFile(name)
-		if err != nil {
-			return "", err
-		}
-		driver.Write(content)
-	}
-	for _, image := range strings.Fields(string(out)) {
-		args := []string{"run", "--rm", "--network=none", "--label", testLabel, image, "sh", "-c", "cd /opt/cubby && cat driver*.py language.json"}
-		theirs, err := exec.CommandContext(ctx, "docker", args...).Output()
-		if err == nil && string(theirs) == driver.String() {
-			return image, nil
-		}
-	}
-	return "", fmt.Errorf("no Python image holds this driver and %s: build it with bin/cubby images build", language)
+	found, err := imagetest.FindImage(ctx, engine, name, images.Tag)
+	return found.ID, errors.Join(err, engine.Close())
 }
 
 // event is a frame of the driver, or what the relay tells of it.

@@ -1,0 +1,66 @@
+package imagetest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"cubby/orchestrator"
+)
+
+// Run is one execution as it went.
+type Run struct {
+	Out, Err string
+	Results  []Result
+	Errors   []orchestrator.Event
+	Done     orchestrator.Event
+}
+
+// Result is one that an execution brought. Numbers in the data are as they were written: a json.Number each.
+type Result struct {
+	Main bool
+	Data map[string]any
+}
+
+// Want is what an execution must bring. Empty fields mean nothing of the kind; several of a kind are a line each.
+type Want struct {
+	Main, Displays, Out, Err, Error string
+}
+
+// Want returns what the execution brought.
+func (r *Run) Want() Want {
+	errs := make([]string, 0, len(r.Errors))
+	for _, ev := range r.Errors {
+		errs = append(errs, ev.Name+": "+ev.Value)
+	}
+	return Want{Main: r.texts(true), Displays: r.texts(false), Out: r.Out, Err: r.Err, Error: strings.Join(errs, "\n")}
+}
+
+// texts returns the text of the main results, or of the others.
+func (r *Run) texts(main bool) string {
+	var texts []string
+	for _, result := range r.Results {
+		if result.Main == main {
+			texts = append(texts, fmt.Sprint(result.Data["text/plain"]))
+		}
+	}
+	return strings.Join(texts, "\n")
+}
+
+// Cells are run one after the other in one context.
+type Cells []struct {
+	Name, Code string
+	Want       Want
+}
+
+// Play runs the cells, each as a subtest.
+func (cells Cells) Play(t *testing.T, c *Context) {
+	t.Helper()
+	for _, cell := range cells {
+		t.Run(cell.Name, func(t *testing.T) {
+			require.Equal(t, cell.Want, c.In(t).Do(cell.Code).Want())
+		})
+	}
+}
