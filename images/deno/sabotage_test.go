@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"cubby/orchestrator"
 	"cubby/orchestrator/kernel"
 )
 
@@ -103,14 +102,14 @@ func TestSabotageOfEverythingEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := boot(t)
-			c.do(code) // which may hit itself
-			r := c.do("1 + 1")
-			if r.done.Ending == kernel.EndingCrashed {
-				require.NotEmpty(t, r.done.Value)
+			c.Do(code) // which may hit itself
+			r := c.Do("1 + 1")
+			if r.Done.Ending == kernel.EndingCrashed {
+				require.NotEmpty(t, r.Done.Value)
 			} else {
-				require.Equal(t, want{main: "2"}, r.want())
+				require.Equal(t, want{Main: "2"}, r.Want())
 			}
-			require.Equal(t, want{main: "2"}, c.do("1 + 1").want())
+			require.Equal(t, want{Main: "2"}, c.Do("1 + 1").Want())
 		})
 	}
 }
@@ -123,13 +122,11 @@ func TestSabotageThatADeadlineEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := boot(t)
-			c.do(code)
-			e, err := world.Execute(t.Context(), orchestrator.ExecuteRequest{Context: c.id, Code: "1", Timeout: time.Second})
-			require.NoError(t, err)
-			r := c.collect(e, nil)
-			require.Equal(t, kernel.EndingTimeout, r.done.Ending, r.done.Value)
-			require.Equal(t, kernel.StateLost, r.done.State)
-			require.Equal(t, want{main: "2"}, c.do("1 + 1").want())
+			c.Do(code)
+			r := c.DoWithin("1", time.Second)
+			require.Equal(t, kernel.EndingTimeout, r.Done.Ending, r.Done.Value)
+			require.Equal(t, kernel.StateLost, r.Done.State)
+			require.Equal(t, want{Main: "2"}, c.Do("1 + 1").Want())
 		})
 	}
 }

@@ -35,16 +35,22 @@ func (c *Context) Do(code string) *Run {
 	return c.DoWith(code, nil)
 }
 
+// DoWithin runs code with a deadline.
+func (c *Context) DoWithin(code string, timeout time.Duration) *Run {
+	c.t.Helper()
+	return collect(c.t, c.begin(orchestrator.ExecuteRequest{Code: code, Timeout: timeout}), nil)
+}
+
 // DoWith runs code with variables of its own.
 func (c *Context) DoWith(code string, env map[string]string) *Run {
 	c.t.Helper()
-	return collect(c.t, c.begin(code, env), nil)
+	return collect(c.t, c.begin(orchestrator.ExecuteRequest{Code: code, Env: env}), nil)
 }
 
 // InterruptAfter runs code, and interrupts it some time after the first event of the type.
 func (c *Context) InterruptAfter(code string, after kernel.EventType, delay time.Duration) *Run {
 	c.t.Helper()
-	e := c.begin(code, nil)
+	e := c.begin(orchestrator.ExecuteRequest{Code: code})
 	seen := false
 	return collect(c.t, e, func(ev orchestrator.Event) {
 		if ev.Type == after && !seen {
@@ -55,9 +61,10 @@ func (c *Context) InterruptAfter(code string, after kernel.EventType, delay time
 	})
 }
 
-func (c *Context) begin(code string, env map[string]string) *orchestrator.Execution {
+func (c *Context) begin(req orchestrator.ExecuteRequest) *orchestrator.Execution {
 	c.t.Helper()
-	e, err := c.manager.Execute(c.t.Context(), orchestrator.ExecuteRequest{Context: c.id, Code: code, Env: env})
+	req.Context = c.id
+	e, err := c.manager.Execute(c.t.Context(), req)
 	require.NoError(c.t, err)
 	return e
 }

@@ -124,14 +124,14 @@ func TestSabotageOfEverythingEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := boot(t, "javascript")
-			c.do(code) // which may hit itself
-			r := c.do("1 + 1")
-			if r.done.Ending == kernel.EndingCrashed {
-				require.NotEmpty(t, r.done.Value)
+			c.Do(code) // which may hit itself
+			r := c.Do("1 + 1")
+			if r.Done.Ending == kernel.EndingCrashed {
+				require.NotEmpty(t, r.Done.Value)
 			} else {
-				require.Equal(t, want{main: "2"}, r.want())
+				require.Equal(t, want{Main: "2"}, r.Want())
 			}
-			require.Equal(t, want{main: "2"}, c.do("1 + 1").want())
+			require.Equal(t, want{Main: "2"}, c.Do("1 + 1").Want())
 		})
 	}
 }
