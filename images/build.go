@@ -181,7 +181,10 @@ func (b *builder) image(ctx context.Context, name, arch string) error {
 		return err
 	}
 	b.say("building %s on %s", tag, packages)
-	build := ImageBuild{Tag: tag, Dockerfile: "Dockerfile.driver", Args: map[string]string{"PACKAGES": packages}}
+	build := ImageBuild{
+		Tag: tag, Dockerfile: "Dockerfile.driver", Args: map[string]string{"PACKAGES": packages},
+		Labels: map[string]string{LabelLanguage: f.language.Name},
+	}
 	if err := b.build(ctx, build, files); err != nil {
 		return err
 	}

@@ -162,6 +162,13 @@ func TestBuild(t *testing.T) {
 		require.Empty(t, b.engine.calls)
 		require.Contains(t, b.out.String(), "is there already")
 	})
+	t.Run("an image is labelled with its language, and packages with none", func(t *testing.T) {
+		b := newBench()
+		b.options.Images = []string{"python"}
+		require.NoError(t, b.run(t.Context()))
+		require.Empty(t, b.engine.builds[0].Labels)
+		require.Equal(t, map[string]string{LabelLanguage: "python"}, b.engine.builds[1].Labels)
+	})
 	t.Run("another supervisor or driver leaves the packages as they are", func(t *testing.T) {
 		for _, name := range []string{"supervisor/supervisor-linux-amd64", "python/driver.py"} {
 			b := newBench()
