@@ -14,11 +14,15 @@ import (
 	"github.com/docker/docker/api/types/container"
 )
 
-// maxImageFile bounds what is read of one file of an image.
-const maxImageFile = 1 << 20
+const (
+	maxImageFile  = 1 << 20  // of one file of an image
+	maxImageFiles = 16 << 20 // of all files below a directory
+)
+
+var errManyFiles = errors.New("more than 16 MiB of files")
 
 // ImageFiles returns the files below a directory of an image, by their names there: the regular ones of at most 1 MiB, of
-// the others nothing. A directory that is not there has none. The files are read from a container that is never started.
+// the others nothing. More than 16 MiB of them are an error. A directory that is not there has none. The files are read from a container that is never started.
 func (e *Engine) ImageFiles(ctx context.Context, ref, dir string) (files map[string][]byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, queryLimit)
 	defer cancel()
@@ -55,6 +59,7 @@ func (e *Engine) ImageFiles(ctx context.Context, ref, dir string) (files map[str
 func untar(archive io.Reader, dir string) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	reader := tar.NewReader(archive)
+	var total int64
 	for {
 		header, err := reader.Next()
 		if errors.Is(err, io.EOF) {
@@ -66,6 +71,9 @@ func untar(archive io.Reader, dir string) (map[string][]byte, error) {
 		name, below := strings.CutPrefix(path.Clean(header.Name), dir+"/")
 		if !below || header.Typeflag != tar.TypeReg || header.Size > maxImageFile {
 			continue
+		}
+		if total += header.Size; total > maxImageFiles {
+			return nil, errManyFiles
 		}
 		if files[name], err = io.ReadAll(reader); err != nil {
 			return nil, err

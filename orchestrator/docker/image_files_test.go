@@ -2,6 +2,7 @@ package docker
 
 import (
 	"archive/tar"
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -36,6 +37,20 @@ func TestImageFiles(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, map[string][]byte{"language.json": []byte("{}"), "sub/x": []byte("x")}, files)
 		require.Zero(t, d.count(startCall))
+		require.Equal(t, 1, d.count(removeCall))
+	})
+	t.Run("are not read without end", func(t *testing.T) {
+		d, _, err := look(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Docker-Container-Path-Stat", "e30=")
+			archive := tar.NewWriter(w)
+			for i := range maxImageFiles/maxImageFile + 1 {
+				_ = archive.WriteHeader(&tar.Header{Name: fmt.Sprintf("cubby/%d", i), Mode: 0o644, Size: maxImageFile})
+				_, _ = archive.Write(make([]byte, maxImageFile))
+			}
+			_ = archive.Close()
+		})
+		require.ErrorIs(t, err, errManyFiles)
+		require.NotErrorIs(t, err, orchestrator.ErrEngine)
 		require.Equal(t, 1, d.count(removeCall))
 	})
 	t.Run("a directory that is not there has none", func(t *testing.T) {
