@@ -232,6 +232,15 @@ func TestAddImage(t *testing.T) {
 		require.Equal(t, []string{"build cubby-julia on julia"}, b.engine.calls)
 		require.Equal(t, "julia", added.Name)
 	})
+	t.Run("of two of one name the first is taken, as the supervisor does", func(t *testing.T) {
+		b, o := image(t, map[string]map[string][]byte{
+			"/usr/local/share/jupyter/kernels": {"a/kernel.json": []byte(`{"language":"python"}`)},
+			"/opt/conda/share/jupyter/kernels": {"a/kernel.json": []byte(`{"language":"julia"}`)},
+		})
+		name, language, err := b.findKernelspec(t.Context(), o)
+		require.NoError(t, err)
+		require.Equal(t, []string{"a", "python"}, []string{name, language})
+	})
 	t.Run("a kernel of Python is told how to set directory and variables", func(t *testing.T) {
 		b, o := image(t, map[string]map[string][]byte{"/usr/share/jupyter/kernels": {"python3/kernel.json": []byte(`{"language":"python"}`)}})
 		g, err := b.fromImage(t.Context(), o)

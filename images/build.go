@@ -92,7 +92,8 @@ type builder struct {
 	bootstrap func(ctx context.Context, arch string, progress io.Writer) (io.ReadCloser, error)
 	patience  time.Duration // how long a registry may be silent
 
-	base string // what to build on, once it is known
+	base    string   // what to build on, once it is known
+	fetched []string // the packages that it has built, which several images may have
 }
 
 func newBuilder(engine Engine, options BuildOptions) *builder {
@@ -115,6 +116,7 @@ func (b *builder) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	b.fetched = nil
 	for _, name := range names {
 		if err := b.image(ctx, name, arch); err != nil {
 			return fmt.Errorf("build the image of %s: %w", name, err)
@@ -211,9 +213,10 @@ func (b *builder) packages(ctx context.Context, f folder) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if found != "" && !b.options.Force {
+	if found != "" && (!b.options.Force || slices.Contains(b.fetched, tag)) {
 		return tag, nil
 	}
+	b.fetched = append(b.fetched, tag)
 	files, err := filesOf(b.tree.packages, f.packages)
 	if err != nil {
 		return "", err

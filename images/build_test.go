@@ -169,6 +169,17 @@ func TestBuild(t *testing.T) {
 		require.Empty(t, b.engine.builds[0].Labels)
 		require.Equal(t, map[string]string{LabelLanguage: "python"}, b.engine.builds[1].Labels)
 	})
+	t.Run("packages of several images are built once, also by force", func(t *testing.T) {
+		b := newBench()
+		b.options.Images, b.options.Force = []string{"bash", "python"}, true
+		b.tree = change("bash/language.json", `{"name":"bash","packages":"python","driver":"python"}`)
+		require.NoError(t, b.run(t.Context()))
+		require.Equal(t, []string{
+			"pull debian:trixie-slim",
+			"build cubby-python-packages on debian", "prune cubby.stage of the build after 0s", "prune cubby.stage after 1h0m0s",
+			"build cubby-bash on cubby-python-packages", "build cubby-python on cubby-python-packages",
+		}, b.engine.calls)
+	})
 	t.Run("another supervisor or driver leaves the packages as they are", func(t *testing.T) {
 		for _, name := range []string{"supervisor/supervisor-linux-amd64", "python/driver.py"} {
 			b := newBench()

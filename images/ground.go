@@ -128,10 +128,10 @@ func readFolder(dir string) ([]file, error) {
 // languageFolder is where an image has what makes it one of a language.
 const languageFolder = "/opt/cubby"
 
-// kernelFolders are the places where images have their kernelspecs: Debian's packages, pip, conda and a virtual
-// environment.
+// kernelFolders are the places where images have their kernelspecs: pip, Debian's packages, conda and a virtual
+// environment. Of two kernelspecs of one name the first is meant, as the supervisor has it (its jupyterDirs).
 var kernelFolders = []string{
-	"/usr/share/jupyter/kernels", "/usr/local/share/jupyter/kernels", "/opt/conda/share/jupyter/kernels",
+	"/usr/local/share/jupyter/kernels", "/usr/share/jupyter/kernels", "/opt/conda/share/jupyter/kernels",
 	"/opt/venv/share/jupyter/kernels",
 }
 
@@ -208,7 +208,7 @@ func (b *builder) findKernelspec(ctx context.Context, o AddOptions) (name, langu
 			return "", "", err
 		}
 		for name, content := range files {
-			if path.Base(name) == "kernel.json" {
+			if _, before := found[path.Dir(name)]; path.Base(name) == "kernel.json" && !before {
 				found[path.Dir(name)] = content
 			}
 		}

@@ -62,7 +62,8 @@ func (a *arena) attack(t *testing.T, code string, more ...wire.Execute) outcome 
 // is called, which fails the test if one of them did not answer.
 func (a *arena) watch(t *testing.T) (stop func()) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
+	// Not the test's, which ends before its clean-up does: what is under way then has to be answered, too.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var watching sync.WaitGroup
 	finish := make(chan struct{})
 	probes := map[string]func(context.Context) error{"I1 health": a.client.Health, "I2 neighbour": a.askNeighbour, "I6 engine": a.pingEngine}

@@ -89,7 +89,7 @@ func lackOfRuntime(info docker.Info, runtime string) error {
 func (a *app) checkLanguages(ctx context.Context, e engine, arch string) []check {
 	there, err := a.catalog(ctx, e, arch)
 	if err != nil {
-		return []check{{"images", statusFail, err.Error(), "make build, which embeds the supervisor"}}
+		return []check{{"images", statusFail, err.Error(), remedyOf(err)}}
 	}
 	chosen, err := there.choose(a.config.Languages)
 	if err != nil {
@@ -97,9 +97,17 @@ func (a *app) checkLanguages(ctx context.Context, e engine, arch string) []check
 	}
 	listed, err := a.listImages(ctx, e)
 	if err != nil {
-		return []check{{"images", statusFail, err.Error(), "make build, which embeds the supervisor"}}
+		return []check{{"images", statusFail, err.Error(), remedyOf(err)}}
 	}
 	return imageChecks(chosen, listed)
+}
+
+// remedyOf returns what to do where the images cannot be looked for.
+func remedyOf(err error) string {
+	if errors.Is(err, images.ErrNoSupervisor) {
+		return "make build, which embeds the supervisor"
+	}
+	return "look at the engine's log"
 }
 
 // imageChecks tells of each language whether its image is current. A server starts without those that are missing, but

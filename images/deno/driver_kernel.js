@@ -7,7 +7,7 @@ import { cells, interrupting } from "./driver_interrupts.js";
 import { provideJupyter } from "./driver_jupyter.js";
 import { print } from "./driver_output.js";
 import { errorOf } from "./driver_results.js";
-import { encode, test } from "./driver_safe.js";
+import { encode, setPrototypeOf, test } from "./driver_safe.js";
 import { enterDirectory, HOME, provideExit, provideImports, provideTimers,
   setVariables } from "./driver_scope.js";
 
@@ -45,6 +45,7 @@ function answer(worker, runner) {
   };
   worker.addEventListener("message", ({ data: request }) => {
     try {
+      setPrototypeOf(request, null); // what it lacks is not to be found with all objects
       answers[request.op](request);
     } catch (error) {
       die(`${request.op}: ${error?.stack ?? error}`);

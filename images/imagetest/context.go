@@ -79,6 +79,7 @@ func collect(t *testing.T, e *orchestrator.Execution, each func(orchestrator.Eve
 	for {
 		ev, failed := e.Next(ctx)
 		if errors.Is(failed, io.EOF) {
+			require.Equal(t, kernel.TypeDone, r.Done.Type, "what an execution tells has an end")
 			r.Out, r.Err = out.String(), err.String()
 			return r
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"cubby/orchestrator"
+	"cubby/orchestrator/kernel"
 )
 
 // Run is one execution as it went.
@@ -49,6 +50,14 @@ func (r *Run) texts(main bool) string {
 	return strings.Join(texts, "\n")
 }
 
+// ending is how an execution ends that brings what is wanted.
+func (w Want) ending() kernel.Ending {
+	if w.Error != "" {
+		return kernel.EndingError
+	}
+	return kernel.EndingOK
+}
+
 // Cells are run one after the other in one context.
 type Cells []struct {
 	Name, Code string
@@ -60,7 +69,9 @@ func (cells Cells) Play(t *testing.T, c *Context) {
 	t.Helper()
 	for _, cell := range cells {
 		t.Run(cell.Name, func(t *testing.T) {
-			require.Equal(t, cell.Want, c.In(t).Do(cell.Code).Want())
+			r := c.In(t).Do(cell.Code)
+			require.Equal(t, cell.Want, r.Want(), r.Done.Value)
+			require.Equal(t, cell.Want.ending(), r.Done.Ending, r.Done.Value)
 		})
 	}
 }

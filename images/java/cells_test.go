@@ -79,6 +79,10 @@ picture`)
 	r = c.Do(`display("image/png", new byte[] {1, 2}); display("application/json", Map.of("a", List.of(1, 2.5, Double.NaN)))`)
 	require.Equal(t, "AQI=", r.Results[0].Data["image/png"])
 	require.Equal(t, map[string]any{"a": []any{json.Number("1"), json.Number("2.5"), nil}}, r.Results[1].Data["application/json"])
+	r = c.Do(`display("application/javascript", "1".getBytes());
+display("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", new byte[] {1, 2});`)
+	require.Equal(t, "1", r.Results[0].Data["application/javascript"])
+	require.Equal(t, "AQI=", r.Results[1].Data["application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"])
 }
 
 func TestVariablesOfAnExecutionAreRestored(t *testing.T) {

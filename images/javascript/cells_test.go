@@ -30,6 +30,7 @@ func TestCells(t *testing.T) {
 		{"symbol", "Symbol('s')", want{Main: "Symbol(s)"}},
 		{"function", "(function f() {})", want{Main: "[Function: f]"}},
 		{"promise is awaited", "Promise.resolve('kept')", want{Main: "'kept'"}},
+		{"promise that is rejected and not waited for", "(async () => { throw 7 })(); 5", want{Main: "5", Err: "Uncaught 7\n"}},
 		{"promise that is rejected", "Promise.reject(new RangeError('no'))", want{Error: "RangeError: no"}},
 		{"await", "const later = await new Promise(r => setTimeout(r, 10, 'slept')); later", want{Main: "'slept'"}},
 		{"for await", "for await (const n of (async function* () { yield 1; yield 2 })()) console.log(n)", want{Out: "1\n2\n"}},

@@ -21,6 +21,7 @@ const INTERRUPTED = {
 
 class Runner {
   #typescript;
+  #turn;
   #declarations = new Declarations();
   #session = new Session();
   #post = method(Session.prototype.post).bind(null, this.#session);
@@ -30,8 +31,10 @@ class Runner {
   #taken; // the value that the inspector has handed over last
   #take; // the inspector's name of the function that takes it
 
-  constructor(typescript) {
+  /** Turn is to have turned() called with what it is given, in another turn of the event loop. */
+  constructor(typescript, turn) {
     this.#typescript = typescript;
+    this.#turn = turn;
     this.#session.connect();
     const name = Symbol.for("cubby.take");
     globalThis[name] = (value) => { this.#taken = value; };
@@ -60,7 +63,7 @@ class Runner {
   interrupt(serial) {
     if (this.#running?.serial === serial) {
       this.#abandoned = { __proto__: null, promise: this.#running.promise, before: this.#abandoned };
-      this.#finish(this.#running, INTERRUPTED);
+      this.#end(this.#running, INTERRUPTED);
     }
   }
 
@@ -166,7 +169,20 @@ class Runner {
     whole(() => execution === this.#running && send(frame));
   }
 
+  /** End an execution once Node.js has told of the promises that it has rejected and nobody waits for. */
   #finish(execution, error) {
+    execution.error = error;
+    this.#turn(execution.serial);
+  }
+
+  /** End the execution of that serial number, if it has finished and nothing has ended it meanwhile. */
+  turned(serial) {
+    if (this.#running?.serial === serial) {
+      this.#end(this.#running, this.#running.error);
+    }
+  }
+
+  #end(execution, error) {
     if (execution !== this.#running) {
       return;
     }

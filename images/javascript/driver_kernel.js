@@ -2,18 +2,19 @@
 // The kernel: answers the supervisor's requests, one at a time.
 
 const { createHook } = require("node:async_hooks");
-const { Worker } = require("node:worker_threads");
+const { MessageChannel, Worker } = require("node:worker_threads");
 
 const { cells, die, send } = require("./driver_channel.js");
 const { Runner } = require("./driver_execution.js");
 const { exit } = require("./driver_libc.js");
 const { here, install, runIn } = require("./driver_output.js");
-const { inspect, off, on, ownMethods, startsWith } = require("./driver_safe.js");
+const { inspect, method, off, on, ownMethods, setPrototypeOf, startsWith } = require("./driver_safe.js");
 const { HOME, enterDirectory, provide, setVariables } = require("./driver_scope.js");
 
 /** Boot, and answer requests until the supervisor is gone. */
 function serve(typescript) {
-  const worker = new Worker("/opt/cubby/driver_worker.js", { workerData: cells });
+  const { port1, port2 } = new MessageChannel();
+  const worker = new Worker("/opt/cubby/driver_worker.js", { workerData: { cells, turns: port2 }, transferList: [port2] });
   surviveInterrupts();
   install();
   takeErrors();
@@ -21,7 +22,8 @@ function serve(typescript) {
   hideDriver();
   process.reallyExit = exit; // at once: nothing is buffered, and no thread is waited for
   process.argv.length = 1;
-  const runner = new Runner(typescript);
+  // The worker sends it back. Node.js could call back by itself, but not whatever user code has broken.
+  const runner = new Runner(typescript, method(port1.postMessage).bind(null, port1));
   const answers = {
     __proto__: null,
     boot: () => send({ __proto__: null, type: "boot", version: process.versions.node }),
@@ -32,10 +34,12 @@ function serve(typescript) {
       runner.execute(request);
     },
     interrupt: (request) => runner.interrupt(request.serial),
+    turned: (request) => runner.turned(request.serial),
   };
   ownMethods(worker, ["emit"]);
   worker.on("message", (request) => {
     try {
+      setPrototypeOf(request, null); // what it lacks is not to be found with all objects
       answers[request.op](request);
     } catch (error) {
       die(`${request.op}: ${error?.stack ?? error}`);

@@ -33,6 +33,7 @@ module.exports = {
   keys: Object.keys,
   create: Object.create,
   getPrototypeOf: Object.getPrototypeOf,
+  setPrototypeOf: Object.setPrototypeOf,
   defineProperty: Object.defineProperty,
   getOwnPropertyDescriptor: Object.getOwnPropertyDescriptor,
   deleteProperty: Reflect.deleteProperty,

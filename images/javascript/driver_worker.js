@@ -10,7 +10,7 @@ const { Receiver, closeOnExec, exit, fileReserve, poll } = require("./driver_lib
 const USUAL_FILES = 1024n;
 const PATIENCE = 10; // milliseconds for the main thread to take an interrupt by itself
 const REPEAT = 100; // milliseconds after which children that it waits for are interrupted again
-const cells = workerData;
+const { cells, turns } = workerData;
 
 const receiver = new Receiver(CHANNEL);
 const withMoreFiles = fileReserve(USUAL_FILES);
@@ -21,6 +21,7 @@ let fds = [];
 process.on("uncaughtException", (error) => die(`worker: ${error.stack}`));
 closeOnExec(CHANNEL);
 session.connectToMainThread();
+turns.on("message", (serial) => parentPort.postMessage({ op: "turned", serial }));
 parentPort.on("close", () => die("user code has closed the way to the main thread"));
 // Something has to refer to the watch, or it is collected.
 globalThis.watch = poll(CHANNEL, { readable: true, disconnect: true }, () => {

@@ -18,6 +18,12 @@ func (r *run) want() want {
 	return want{main: r.mains(), displays: r.displays(), out: r.out(), err: r.err(), error: r.error()}
 }
 
+func TestModulesOfTheUsersMayHaveAnyName(t *testing.T) {
+	d := boot(t)
+	d.do("for name in ('matplotlib', 'PIL'): open(name + '.py', 'w').write('x = 41')")
+	require.Equal(t, want{main: "42"}, d.do("import matplotlib, PIL\nmatplotlib.x + 1").want())
+}
+
 func TestCells(t *testing.T) {
 	d := boot(t)
 	for _, c := range []struct {

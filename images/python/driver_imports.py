@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from functools import wraps
 from importlib.machinery import PathFinder
 
@@ -26,7 +27,8 @@ class Changes:
 
             def execute_and_change(module):
                 execute(module)
-                change(module)
+                with suppress(Exception):  # a module of the user's may have that name
+                    change(module)
 
             spec.loader.exec_module = execute_and_change
         return spec
@@ -47,14 +49,12 @@ def _display_saved(pil_image):
 
 def _seed_fonts(matplotlib):
     """Spare matplotlib the search for fonts, which takes seconds: its cache is empty in a new container."""
-    try:
+    with suppress(OSError):  # it is there already, or there is no room: matplotlib will search
         cache = matplotlib.get_cachedir()
         for name in os.listdir(FONTS):
             if name.startswith("fontlist"):
                 with open(FONTS + name, "rb") as ours, open(os.path.join(cache, name), "xb") as theirs:
                     theirs.write(ours.read())
-    except OSError:
-        pass  # it is there already, or there is no room: matplotlib will search
 
 
 def change_imports():

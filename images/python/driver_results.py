@@ -9,7 +9,7 @@ from traitlets import ObjectName, Unicode
 from driver_channel import MAX_BUNDLE
 from driver_charts import chart
 
-MAX_CELLS = 250_000  # of a data frame that is told as data; of a larger one the text and the HTML have to do
+MAX_LEAVES = 250_000  # numbers and texts that are told as data; of what has more the text and the HTML have to do
 
 
 class DataFormatter(BaseFormatter):
@@ -76,6 +76,7 @@ def _or(default, function, obj):
 def _json(obj):
     from orjson import OPT_NON_STR_KEYS, OPT_SERIALIZE_NUMPY, dumps, loads
 
+    _Leaves().count(obj)
     text = dumps(obj, option=OPT_NON_STR_KEYS | OPT_SERIALIZE_NUMPY)
     return loads(text) if len(text) <= MAX_BUNDLE else None
 
@@ -86,9 +87,37 @@ def _chart(figure):
 
 def _columns(frame):
     """Return a data frame as df.to_dict(orient="list") does, without its warning of columns of the same name."""
-    if frame.size > MAX_CELLS:
-        return None
-    return {_key(name): [_plain(cell) for cell in frame.iloc[:, i].tolist()] for i, name in enumerate(frame.columns)}
+    leaves = _Leaves()
+    leaves.take(frame.size)
+    columns = [frame.iloc[:, i].tolist() for i in range(frame.shape[1])]
+    for cells in columns:
+        for cell in cells:
+            leaves.count(cell)
+    return {_key(name): [_plain(cell) for cell in cells] for name, cells in zip(frame.columns, columns)}
+
+
+class _Leaves:
+    """Bounds what is told as data before it is unfolded, which takes many times the memory."""
+
+    def __init__(self):
+        self._left = MAX_LEAVES
+
+    def take(self, number):
+        self._left -= number
+        if self._left < 0:
+            raise ValueError("too much to be told as data")
+
+    def count(self, value):
+        """Take what a value has in it. One that holds itself has too much."""
+        if isinstance(value, dict):
+            for item in value.values():
+                self.count(item)
+        elif isinstance(value, (list, tuple, set, frozenset)):
+            self.take(len(value))
+            for item in value:
+                self.count(item)
+        elif hasattr(value, "tolist"):
+            self.take(getattr(value, "size", 1))
 
 
 def _key(name):

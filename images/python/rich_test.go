@@ -71,6 +71,12 @@ func TestDataFrames(t *testing.T) {
 		require.NotContains(t, data, "e2b/data")
 		require.Contains(t, data["text/html"], "<table")
 	})
+	t.Run("one that holds very much in its cells is not either", func(t *testing.T) {
+		for _, cell := range []string{"np.zeros(100_000)", "[0] * 100_000", "{'a': [[0] * 1000] * 100}"} {
+			require.NotContains(t, d.data(t, "pd.DataFrame({'a': ["+cell+"] * 3})"), "e2b/data", cell)
+			require.Contains(t, d.data(t, "pd.DataFrame({'a': ["+cell+"] * 2})"), "e2b/data", cell)
+		}
+	})
 	t.Run("one that is too large for a frame is not either", func(t *testing.T) {
 		data := d.data(t, "pd.DataFrame({'a': ['x' * 1000] * 7000})")
 		require.NotContains(t, data, "e2b/data")
@@ -115,6 +121,10 @@ func TestListsAndDicts(t *testing.T) {
 			require.NotEmpty(t, data["text/plain"])
 		})
 	}
+	t.Run("arrays of any size have to be few", func(t *testing.T) {
+		require.NotContains(t, d.data(t, "[np.zeros(250_001)]"), "application/json")
+		require.Contains(t, d.data(t, "[np.zeros(240_000)]"), "application/json")
+	})
 	t.Run("JSON that is shown as such", func(t *testing.T) {
 		requireJSON(t, `{"a": [1]}`, d.data(t, "from IPython.display import JSON\nJSON({'a': [1]})")["application/json"])
 	})

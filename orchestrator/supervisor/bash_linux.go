@@ -177,7 +177,7 @@ func (b *bash) runCell(ctx context.Context, c cell, sink Sink) error {
 }
 
 // Interrupt implements Adapter. A shell that waits for a program forgets the signal where the program ends by itself at
-// that moment, as it may in a loop: so the signal is sent again, for as long as the execution is not over.
+// that moment, as it may in a loop: so the signal is sent again until the execution is over, or is to be killed.
 func (b *bash) Interrupt() error {
 	b.mu.Lock()
 	over := b.over

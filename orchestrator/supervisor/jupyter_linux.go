@@ -31,7 +31,7 @@ type jupyter struct {
 	user     *userThread
 	reaper   *Reaper
 	boot     *tail
-	reading  sync.WaitGroup // of pipes, the spool, and interrupts on their way
+	reading  sync.WaitGroup // of pipes, the spool, and interrupts on their way; as native's
 	raw      rawOutput      // what the process writes to its standard output and standard error
 
 	wire   *jupyterWire // set by Boot

@@ -24,7 +24,7 @@ type native struct {
 	user     *userThread
 	reaper   *Reaper
 	boot     *tail
-	reading  sync.WaitGroup // of pipes, and interrupts on their way
+	reading  sync.WaitGroup // of pipes, and interrupts on their way; tests wait for it, in a container it ends with PID 1
 
 	channel *channel // set by Boot
 	killed  atomic.Bool

@@ -119,8 +119,6 @@ func withOOMScore(score int, fork func() (int, error)) (int, error) {
 		return 0, fmt.Errorf("raise oom_score_adj: %w", err)
 	}
 	pid, err := fork()
-	if back := os.WriteFile(path, own, 0); back != nil && err == nil {
-		return pid, nil // PID 1 is as exposed as its kernel then, which is no reason to have none
-	}
+	_ = os.WriteFile(path, own, 0) // or PID 1 is as exposed as its kernel, which is no reason to have none
 	return pid, err
 }

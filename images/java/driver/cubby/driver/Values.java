@@ -46,7 +46,7 @@ public final class Values {
     }
 
     private static String checked(String mime) {
-        if (mime.isEmpty() || mime.length() * 4 > LONGEST_TYPE) {
+        if (mime.isEmpty() || mime.getBytes(StandardCharsets.UTF_8).length > LONGEST_TYPE) {
             throw new IllegalArgumentException("no MIME type: " + mime);
         }
         return mime;
@@ -56,7 +56,7 @@ public final class Values {
         if (!(data instanceof byte[] bytes)) {
             return mime.equals("application/json") ? new Json.Written(Json.write(data)) : String.valueOf(data);
         }
-        boolean text = mime.startsWith("text/") || mime.endsWith("+xml") || mime.endsWith("json");
+        boolean text = mime.startsWith("text/") || mime.endsWith("+xml") || mime.endsWith("json") || mime.endsWith("javascript");
         return text ? new String(bytes, StandardCharsets.UTF_8) : Base64.getEncoder().encodeToString(bytes);
     }
 
