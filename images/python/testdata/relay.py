@@ -88,8 +88,11 @@ def ask(request):
             selector.register(read, selectors.EVENT_READ)
             fds.append(write)
     data = json.dumps(request).encode() + b"\n"
-    sent = socket.send_fds(ours, [data], fds) if fds else ours.send(data)
-    ours.sendall(data[sent:])
+    try:
+        sent = socket.send_fds(ours, [data], fds) if fds else ours.send(data)
+        ours.sendall(data[sent:])
+    except BrokenPipeError:
+        pass  # it has died of what it has received so far, and its end is told
     for fd in fds:
         os.close(fd)
 
