@@ -106,12 +106,19 @@ export class Runner {
       this.#finish(execution, errorOf(error));
       return;
     }
-    // The name that the code awaits first is gone when the user's part of it runs.
+    // What the code calls first, and awaits, then calls again: the name is gone when the user's part of it runs. The first
+    // call can be in the middle of an interrupted execution's code, where the inspector takes messages, too, and which
+    // goes on to print for itself.
     const name = secret();
+    let begun = false;
     define(name, () => {
+      if (!begun) {
+        begun = true;
+        return then(resolved, () => evaluating(false));
+      }
       deleteProperty(globalThis, name);
       enter(execution);
-      return then(resolved, () => evaluating(false));
+      return undefined;
     });
     evaluating(true);
     this.#inspector.ask("Runtime.evaluate", {

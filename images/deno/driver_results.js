@@ -9,7 +9,7 @@ const FIRST_LINE = /<anonymous>:1:(\d+)/g;
 const STRIPPED = "file:///stripTypeScriptTypes.ts"; // what V8 takes for the file of a cell while its types are stripped
 
 /** What comes before a cell's code in its first line. All names are of one length. */
-export const PREFIX = (name) => `await ${name}();`;
+export const PREFIX = (name) => `await ${name}();${name}();`;
 const PREFIX_LENGTH = PREFIX(`cubby_${"0".repeat(32)}`).length;
 
 /** Return what a value wants to be shown as: a MIME bundle, or a promise of one, or else a picture or its text. */

@@ -111,3 +111,15 @@ func TestInterruptRaces(t *testing.T) {
 		require.Equal(t, want{Main: "2", Out: "p\n"}, c.Do("console.log('p'); await null; 1 + 1").Want())
 	}
 }
+
+// The inspector takes the next execution's code in the middle of what an interrupted one still runs.
+func TestOutputOfAnInterruptedExecutionNeverLandsInAnother(t *testing.T) {
+	c := boot(t)
+	const code = "for (let i = 0; i < 10; i++) { console.log('late'); await new Promise(r => setTimeout(r, 4)) }"
+	for i := range 150 {
+		c.InterruptAfter(code, kernel.TypeStarted, time.Duration(i%30)*time.Millisecond)
+		for range 2 {
+			require.Equal(t, want{Out: "mine\n"}, c.Do("console.log('mine')").Want())
+		}
+	}
+}
