@@ -93,7 +93,7 @@ func readFolder(dir string) ([]file, error) {
 	}
 	root := os.DirFS(dir)
 	var files []file
-	size := 0
+	size := int64(0)
 	err = fs.WalkDir(root, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -105,12 +105,12 @@ func readFolder(dir string) ([]file, error) {
 		if !info.Mode().IsRegular() {
 			return fmt.Errorf("%s is neither a file nor a folder: leave it out", name)
 		}
+		if size += info.Size(); size > maxFolder {
+			return fmt.Errorf("the files have more than %d MiB: let the Dockerfile fetch what is large", maxFolder>>20)
+		}
 		content, err := fs.ReadFile(root, name)
 		if err != nil {
 			return err
-		}
-		if size += len(content); size > maxFolder {
-			return fmt.Errorf("the files have more than %d MiB: let the Dockerfile fetch what is large", maxFolder>>20)
 		}
 		mode := int64(0o644)
 		if info.Mode()&0o100 != 0 {

@@ -57,7 +57,7 @@ this machine's certificates are used for the time of the build; nothing of them 
 
 // complete fills in what a build takes from this machine and from the engine.
 func (a *app) complete(o *images.BuildOptions, e engine, info docker.Info) (err error) {
-	o.Proxies, o.Progress = a.proxies(), a.stderr
+	o.Proxies, o.Progress = a.proxies(), visible(a.stderr, a.stderrTerminal)
 	o.Try = func(ctx context.Context, tag string) (string, error) { return a.try(ctx, e, info, tag) }
 	o.CA, err = images.HostCA()
 	return err

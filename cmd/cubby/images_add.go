@@ -76,7 +76,7 @@ func (a *app) addLanguage(ctx context.Context, e engine, o images.AddOptions) er
 	for _, l := range before.own {
 		names = append(names, l.Name)
 	}
-	_, err = fmt.Fprintf(a.stdout, "added %s %s as %s\nuse it:  cubby run -l %s …  or  cubby serve --languages %s,%s\n",
+	_, err = fmt.Fprintf(visible(a.stdout, a.stdoutTerminal), "added %s %s as %s\nuse it:  cubby run -l %s …  or  cubby serve --languages %s,%s\n",
 		added.Name, added.Version, added.Tag, added.Name, strings.Join(names, ","), added.Name)
 	return err
 }

@@ -70,6 +70,7 @@ export function provideExit() {
       exit(status);
     }
   };
+  globalThis.close = () => Deno.exit(); // Deno's own ends the event loop alone
 }
 
 /** Have cells import files from the working directory, not from the one above it. */

@@ -58,6 +58,7 @@ func TestSabotageThatKillsTheKernel(t *testing.T) {
 		{"the inspector closed", "(await import('node:inspector')).close(); await new Promise(() => {})", "the inspector has been closed"},
 		{"the channel closed", "Deno.dlopen('libc.so.6', { close: { parameters: ['i32'], result: 'i32' } }).symbols.close(3); 1", "exit status 70"},
 		{"abort", "process.abort()", "signal: aborted"},
+		{"close", "close()", "exit status 0"},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			c := boot(t)

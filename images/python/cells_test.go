@@ -24,6 +24,16 @@ func TestModulesOfTheUsersMayHaveAnyName(t *testing.T) {
 	require.Equal(t, want{main: "42"}, d.do("import matplotlib, PIL\nmatplotlib.x + 1").want())
 }
 
+func TestExceptionsWhoseClassHasNoName(t *testing.T) {
+	d := boot(t)
+	for _, name := range []string{"5", "1 / 0"} {
+		r := d.do("class M(type):\n    @property\n    def __name__(cls): return " + name + "\nclass E(Exception, metaclass=M): pass\nraise E('x')")
+		require.Len(t, r.errors, 1)
+		require.Equal(t, []string{"E", "x"}, []string{r.errors[0].Name, r.errors[0].Value})
+	}
+	require.Equal(t, want{main: "2"}, d.do("1 + 1").want())
+}
+
 func TestCells(t *testing.T) {
 	d := boot(t)
 	for _, c := range []struct {

@@ -27,11 +27,16 @@ the network "internet", or add the package to images/python/packages/requirement
 """
 
 
+def _name_of(kind):
+    """Return the name of a class of exceptions, whatever the class of the class makes of it."""
+    return type.__dict__["__name__"].__get__(kind)
+
+
 class Error:
     """An exception as the frame of an error tells it. Exceptions whose own methods raise are survived."""
 
     def __init__(self, kind, value, lines=None):
-        self.name = getattr(kind, "__name__", "Exception")
+        self.name = _name_of(kind)
         try:
             self.value = str(value)
         except Exception:

@@ -228,8 +228,13 @@ base::local({
     )
   }
 
+  # An interrupt that came late is over. R looks for one at every thousandth step of its loops.
+  forget_interrupt <- function() {
+    tryCatch(allowInterrupts(for (i in 1:2000) NULL), interrupt = function(e) NULL)
+  }
+
   execute <- function(message) {
-    tryCatch(allowInterrupts(NULL), interrupt = function(e) NULL)  # one that came late is over
+    forget_interrupt()
     request <<- message
     code <- message$content$code
     silent <- isTRUE(message$content$silent)

@@ -7,12 +7,14 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"cubby/images"
 	"cubby/images/imagetest"
 	"cubby/orchestrator"
+	"cubby/orchestrator/kernel"
 )
 
 type want = imagetest.Want
@@ -50,6 +52,24 @@ func TestErrorOfMuchTextKeepsWhatFits(t *testing.T) {
 	for _, text := range []string{errs[0].Value, errs[0].Traceback} {
 		require.True(t, strings.HasPrefix(strings.TrimPrefix(text, "Error: "), "xxx"), "%.100s", text)
 		require.Contains(t, text, " bytes left out]\n")
+	}
+}
+
+func TestLateInterruptHitsNothing(t *testing.T) {
+	c := boot(t)
+	for range 5 {
+		c.Do("invisible(tools::pskill(Sys.getpid(), tools::SIGINT))") // which it may hit itself
+		require.Equal(t, want{Out: "42"}, c.Do("cat(41 + 1)").Want())
+	}
+}
+
+func TestInterruptRaces(t *testing.T) {
+	c := boot(t)
+	for i := range 60 {
+		c.InterruptAfter("for (i in 1:5) { cat('late'); Sys.sleep(0.004) }", kernel.TypeStarted, time.Duration(i%30)*time.Millisecond)
+		for range 2 {
+			require.Equal(t, want{Out: "mine"}, c.Do("cat('mine')").Want())
+		}
 	}
 }
 
