@@ -32,11 +32,12 @@ func TestEngineFaults(t *testing.T) {
 	}{
 		{"F13 a restart of dockerd", nil, func(t *testing.T, e *privateEngine) {
 			f := newEngineFault(t, e)
-			f.loses(t, func() { e.stop(t); f.refuses(t); e.start(t) })
+			f.loses(t, "exited with code 137", func() { e.stop(t); f.refuses(t); e.start(t) })
 		}},
 		{"F15 kill -9 of dockerd", nil, func(t *testing.T, e *privateEngine) {
 			f := newEngineFault(t, e)
-			f.loses(t, func() { e.kill(t); f.refuses(t); e.start(t) })
+			f.loses(t, "its container ended while the engine was away: exited with code 137",
+				func() { e.kill(t); f.refuses(t); e.start(t) })
 		}},
 		{"F14 a restart of dockerd with live-restore", []string{"--live-restore"}, func(t *testing.T, e *privateEngine) {
 			f := newEngineFault(t, e)
@@ -118,8 +119,9 @@ func (s *server) createOnce(t *testing.T, refusal error) string {
 }
 
 // loses holds that a fault that ends all containers is told: to the execution under way at once, to the idle context by
-// its next execution, once; and that new contexts can be made as soon as the engine is back.
-func (f *engineFault) loses(t *testing.T, fault func()) {
+// its next execution, once; and that new contexts can be made as soon as the engine is back. An engine that ends in order
+// may still tell itself of the containers that it has ended.
+func (f *engineFault) loses(t *testing.T, reason string, fault func()) {
 	t.Helper()
 	fault()
 	created := f.create(t) // at once
@@ -128,7 +130,7 @@ func (f *engineFault) loses(t *testing.T, fault func()) {
 	f.isLost(t, f.counting.wait(t))
 	for _, id := range []string{f.busy, f.idle} {
 		require.Eventually(t, func() bool { return f.detail(t, id).State == "lost" }, patience, probeEvery)
-		require.Contains(t, f.detail(t, id).Reason, "its container ended while the engine was away")
+		require.Contains(t, f.detail(t, id).Reason, reason)
 	}
 	untold := f.run(t, f.idle, "x = 1")
 	f.isLost(t, untold)
