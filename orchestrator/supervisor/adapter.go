@@ -55,7 +55,7 @@ type Sink interface {
 // Exit is how a kernel died.
 type Exit struct {
 	Value   string // for a person: "exit status 0", "signal: segmentation fault"
-	Process string // which process the kernel was, for a person: "python3, pid 7"; empty: not known
+	Process string // which process the kernel was, for a person: "python, pid 7"; empty: not known
 	Killed  bool   // by a SIGKILL that the adapter did not send
 	Cut     bool   // in a way that an interrupt explains: by SIGINT, or for a frame that was not whole
 }

@@ -36,7 +36,7 @@ func TestDeath(t *testing.T) {
 	}{
 		{"exit", dies(Exit{Value: "exit status 0"}), false, kernel.EndingCrashed, "exit status 0"},
 		{"crash", dies(Exit{Value: "signal: segmentation fault"}), false, kernel.EndingCrashed, "signal: segmentation fault"},
-		{"out of memory", dies(Exit{Value: "signal: killed", Process: "python3, pid 7", Killed: true}), true, kernel.EndingOOM, "out of memory: the kernel (python3, pid 7) was killed"},
+		{"out of memory", dies(Exit{Value: "signal: killed", Process: "python, pid 7", Killed: true}), true, kernel.EndingOOM, "out of memory: the kernel (python, pid 7) was killed"},
 		{"killed by itself", dies(Exit{Value: "signal: killed", Killed: true}), false, kernel.EndingCrashed, "signal: killed"},
 		{"exit while a child runs out of memory", dies(Exit{Value: "exit status 0"}), true, kernel.EndingCrashed, "exit status 0"},
 		{"broken protocol", func(_ *scripted, _ Run, sink Sink) error {

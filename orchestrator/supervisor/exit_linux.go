@@ -33,6 +33,11 @@ func exitOf(status unix.WaitStatus, fault error, killed bool, lastWords string) 
 	}
 }
 
+// processOf names the process of a language's kernel, for Exit. Its program may be a shell that has started the kernel.
+func processOf(language Language, pid int) string {
+	return fmt.Sprintf("%s, pid %d", language.Name, pid)
+}
+
 // because returns last words as the end of a sentence.
 func because(lastWords string) string {
 	if lastWords == "" {

@@ -169,7 +169,7 @@ func (j *jupyter) bury() {
 	j.raw.flush()
 	j.spool.close()
 	j.exit = exitOf(j.process.status, fault, j.killed.Load(), "")
-	j.exit.Process = fmt.Sprintf("%s, pid %d", filepath.Base(j.language.Argv[0]), j.process.pid)
+	j.exit.Process = processOf(j.language, j.process.pid)
 	close(j.exited)
 }
 

@@ -90,7 +90,7 @@ func TestJupyterBoot(t *testing.T) {
 		_, err := m.Boot(t.Context())
 		require.ErrorIs(t, err, ErrExited)
 		require.ErrorContains(t, err, "no module named x")
-		require.Equal(t, Exit{Value: "exit status 3", Process: fmt.Sprintf("sh, pid %d", m.process.pid)}, m.Exit())
+		require.Equal(t, Exit{Value: "exit status 3", Process: fmt.Sprintf("scripted, pid %d", m.process.pid)}, m.Exit())
 	})
 	t.Run("program that is not there is an error", func(t *testing.T) {
 		m := newJupyterMachine(t, Language{Argv: []string{"nowhere", connectionFile}})
@@ -221,7 +221,7 @@ func TestJupyterDeath(t *testing.T) {
 		sink, ended := m.start("print x\nhang")
 		require.NoError(t, m.Kill(t.Context()))
 		require.ErrorIs(t, <-ended, ErrExited)
-		require.Equal(t, Exit{Value: "signal: killed", Process: fmt.Sprintf("kernel, pid %d", m.process.pid)}, m.Exit())
+		require.Equal(t, Exit{Value: "signal: killed", Process: fmt.Sprintf("scripted, pid %d", m.process.pid)}, m.Exit())
 		require.Equal(t, "x", sink.text(kernel.TypeStdout))
 		require.NoError(t, m.Interrupt(), "a dead kernel is no error")
 	})

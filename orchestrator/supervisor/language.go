@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,7 +39,9 @@ type Language struct {
 	Argv      []string          `json:"argv"`      // the kernel's program and arguments
 	Env       map[string]string `json:"env"`       // the kernel's environment, beside what every kernel has
 	Interrupt string            `json:"interrupt"` // interruptSignal if empty
-	Fatal     string            `json:"fatal"`     // what comes before the reason where the interpreter tells why it aborts
+
+	// Of the native adapter only.
+	Fatal string `json:"fatal"` // what comes before the reason where the interpreter tells why it aborts
 
 	// Of the Jupyter adapter only.
 	Kernelspec string       `json:"kernelspec"` // the name of one that the image holds and that gives what is not said here
@@ -61,7 +64,13 @@ func LoadLanguage(path string) (Language, error) {
 	if err != nil {
 		return language, fmt.Errorf("read the image's language: %w", err)
 	}
-	if err := json.Unmarshal(text, &language); err != nil {
+	file := struct {
+		*Language
+		Extensions, Packages, Driver json.RawMessage // read by package images
+	}{Language: &language}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields() // one that is misspelt would be missed silently
+	if err := decoder.Decode(&file); err != nil {
 		return language, fmt.Errorf("read the image's language from %s: %w", path, err)
 	}
 	if err := language.check(); err != nil {
@@ -94,6 +103,9 @@ func (l *Language) check() error {
 	case l.Adapter != adapterNative:
 		return fmt.Errorf("has the unknown adapter %q", l.Adapter)
 	}
+	if field := l.unread(); field != "" {
+		return fmt.Errorf("has %s, which the adapter %s does not read", field, l.Adapter)
+	}
 	if l.Output != "" && l.Output != outputMessages {
 		return fmt.Errorf("has the unknown output %q", l.Output)
 	}
@@ -101,4 +113,22 @@ func (l *Language) check() error {
 		return fmt.Errorf("has the unknown interrupt %q", l.Interrupt)
 	}
 	return nil
+}
+
+// unread names a field that is set though the language's adapter does not read it; none if it is empty.
+func (l *Language) unread() string {
+	switch {
+	case l.Fatal != "" && l.Adapter != adapterNative:
+		return "fatal"
+	case l.Adapter == adapterJupyter:
+		return ""
+	case l.Kernelspec != "":
+		return "kernelspec"
+	case l.Output != "":
+		return "output"
+	case l.Code != LanguageCode{}:
+		return "code"
+	default:
+		return ""
+	}
 }

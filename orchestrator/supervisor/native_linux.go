@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,12 +31,14 @@ type native struct {
 	exited  chan struct{}
 	exit    Exit // read after exited
 
+	taking sync.Mutex        // held while a frame is taken, so that nothing of a request is taken after its end
+	take   func(driverFrame) // takes the frames of the request that is being answered; nil: none is
+
 	mu        sync.Mutex
 	process   *process
-	take      func(driverFrame) // takes the frames of the request that is being answered; nil: none is
-	outputs   []*outputs        // oldest first
-	interrupt chan struct{}     // the newest that was sent as a frame; closed once it is on its way
-	fault     error             // what the adapter has killed the kernel for
+	outputs   []*outputs    // oldest first
+	interrupt chan struct{} // the newest that was sent as a frame; closed once it is on its way
+	fault     error         // what the adapter has killed the kernel for
 }
 
 var _ Adapter = (*native)(nil)
@@ -144,7 +145,7 @@ func (n *native) read(process *process, boot *pipe) {
 	_ = n.channel.conn.Close()
 	boot.drain()
 	n.exit = exitOf(process.status, fault, n.killed.Load(), n.lastWords())
-	n.exit.Process = fmt.Sprintf("%s, pid %d", filepath.Base(n.language.Argv[0]), process.pid)
+	n.exit.Process = processOf(n.language, process.pid)
 	close(n.exited)
 }
 
@@ -154,32 +155,28 @@ func (n *native) dispatch(frame driverFrame) {
 		n.dying = frame.Value
 		return
 	}
-	n.mu.Lock()
-	take := n.take
-	n.mu.Unlock()
-	if take != nil {
-		take(frame)
+	n.taking.Lock()
+	defer n.taking.Unlock()
+	if n.take != nil {
+		n.take(frame)
 	}
 }
 
 // await sends a request and lets take have the frames that come until it returns true.
 func (n *native) await(ctx context.Context, what string, send func() error, take func(driverFrame) bool) error {
 	answered := make(chan struct{})
-	n.mu.Lock()
+	n.taking.Lock()
 	n.take = func(frame driverFrame) {
-		if !take(frame) {
-			return
+		if take(frame) {
+			n.take = nil
+			close(answered)
 		}
-		n.mu.Lock()
-		n.take = nil
-		n.mu.Unlock()
-		close(answered)
 	}
-	n.mu.Unlock()
+	n.taking.Unlock()
 	defer func() {
-		n.mu.Lock()
+		n.taking.Lock()
 		n.take = nil
-		n.mu.Unlock()
+		n.taking.Unlock()
 	}()
 	stop := context.AfterFunc(ctx, n.channel.giveUp)
 	sent := send()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,7 +23,7 @@ func TestNativeBoot(t *testing.T) {
 		_, err := m.Boot(t.Context())
 		require.ErrorIs(t, err, ErrExited)
 		require.ErrorContains(t, err, "no module named x")
-		require.Equal(t, Exit{Value: "exit status 1", Process: fmt.Sprintf("python3, pid %d", m.process.pid)}, m.Exit())
+		require.Equal(t, Exit{Value: "exit status 1", Process: fmt.Sprintf("test, pid %d", m.process.pid)}, m.Exit())
 	})
 	t.Run("program that is not there is an error", func(t *testing.T) {
 		m := newMachine(t)
@@ -69,6 +70,25 @@ func TestNativeSetup(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	require.ErrorContains(t, m.Setup(ctx, "/silent", nil), "kernel did not answer the setup")
+}
+
+func TestNativeTakesNothingAfterTheEnd(t *testing.T) {
+	m := booted(t)
+	flooding, stop := context.WithCancel(t.Context())
+	var flood sync.WaitGroup
+	flood.Go(func() {
+		for flooding.Err() == nil {
+			m.dispatch(driverFrame{})
+		}
+	})
+	defer flood.Wait()
+	defer stop()
+	taken := 0 // the race detector watches it
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err := m.await(ctx, "flood", func() error { return nil }, func(driverFrame) bool { taken++; return false })
+	require.ErrorContains(t, err, "kernel did not answer the flood")
+	require.Positive(t, taken)
 }
 
 func TestNativeOutput(t *testing.T) {

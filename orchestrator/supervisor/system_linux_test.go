@@ -66,7 +66,9 @@ func TestLivesAs(t *testing.T) {
 func TestLoadLanguage(t *testing.T) {
 	cases := []struct{ name, text, fault string }{
 		{"native language", `{"name":"x","adapter":"native","argv":["/x"]}`, ""},
-		{"no JSON", `{`, "unexpected end of JSON"},
+		{"native language with what the image is made of", `{"name":"x","adapter":"native","argv":["/x"],"extensions":[".x"],"packages":"y","driver":"z"}`, ""},
+		{"no JSON", `{`, "unexpected EOF"},
+		{"misspelt field", `{"name":"x","adapter":"native","argv":["/x"],"interupt":"frame"}`, `unknown field "interupt"`},
 		{"no program", `{"name":"x","adapter":"native"}`, "lacks a name or argv"},
 		{"unknown adapter", `{"name":"x","adapter":"y","argv":["/x"]}`, `unknown adapter "y"`},
 		{"Jupyter kernel with less code", `{"name":"x","adapter":"jupyter","kernelspec":"x","code":{"setup":"{values}"}}`, "lacks code with {values}"},
@@ -77,7 +79,11 @@ func TestLoadLanguage(t *testing.T) {
 			"code":{"setup":"{values}","enter":"{values}","leave":"{values}"}}`,
 			`unknown interrupt "frame"`,
 		},
-		{"unknown output", `{"name":"x","adapter":"native","argv":["/x"],"output":"y"}`, `unknown output "y"`},
+		{"unknown output", `{"name":"x","adapter":"jupyter","argv":["/x"],"output":"y"}`, `unknown output "y"`},
+		{"output of another adapter", `{"name":"x","adapter":"native","argv":["/x"],"output":"messages"}`, "output, which the adapter native does not read"},
+		{"kernelspec of another adapter", `{"name":"x","adapter":"bash","argv":["/x"],"kernelspec":"y"}`, "kernelspec, which the adapter bash"},
+		{"code of another adapter", `{"name":"x","adapter":"native","argv":["/x"],"code":{"setup":"{values}"}}`, "code, which the adapter native"},
+		{"fatal of another adapter", `{"name":"x","adapter":"bash","argv":["/x"],"fatal":"y"}`, "fatal, which the adapter bash"},
 		{"unknown interrupt", `{"name":"x","adapter":"native","argv":["/x"],"interrupt":"y"}`, `unknown interrupt "y"`},
 	}
 	for _, tt := range cases {
