@@ -63,6 +63,8 @@ func Open(ctx context.Context, stream io.ReadWriteCloser, handler func(Event)) (
 		replies: make(chan Event, 1), quit: make(chan struct{}), done: make(chan struct{}), heard: make(chan struct{}, 1),
 	}
 	stop := context.AfterFunc(ctx, func() { c.close(context.Cause(ctx)) })
+	var running sync.WaitGroup
+	running.Go(c.ping) // the kernel may take longer to boot than a bridge bears silence
 	frames := NewReader(stream)
 	err := frames.Read(&c.hello)
 	if !stop() { // ctx ended first and has closed the stream
@@ -79,9 +81,8 @@ func Open(ctx context.Context, stream io.ReadWriteCloser, handler func(Event)) (
 		c.close(err)
 		return nil, fmt.Errorf("read the supervisor's hello: %w", err)
 	}
-	var running sync.WaitGroup
+	c.heard <- struct{}{}
 	running.Go(func() { c.close(c.read(frames)) })
-	running.Go(c.ping)
 	go func() { running.Wait(); close(c.done) }()
 	return c, nil
 }
@@ -174,11 +175,11 @@ func (c *Conn) read(frames *Reader) error {
 	}
 }
 
-// ping keeps the bridge alive and notices a supervisor that no longer answers.
+// ping keeps the bridge alive and notices a supervisor that no longer answers. Before its hello it answers nothing.
 func (c *Conn) ping() {
 	tick := time.NewTicker(PingEvery)
 	defer tick.Stop()
-	last := time.Now()
+	var last time.Time
 	for {
 		select {
 		case <-c.quit:
@@ -186,7 +187,7 @@ func (c *Conn) ping() {
 		case <-c.heard:
 			last = time.Now()
 		case <-tick.C:
-			if time.Since(last) > BridgeTimeout {
+			if !last.IsZero() && time.Since(last) > BridgeTimeout {
 				c.close(ErrSilent)
 				return
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -143,6 +144,26 @@ func TestEventsReachTheHandlerInOrder(t *testing.T) {
 	for _, want := range []kernel.EventType{kernel.TypeStarted, kernel.TypeRefused, kernel.TypeExited} {
 		require.Equal(t, want, (<-got).Type)
 	}
+}
+
+func TestPingsGoBeforeTheHello(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		p := &peer{t: t, stream: theirs, frames: kernel.NewReader(theirs)}
+		var heard []kernel.Op
+		go func() {
+			for range 2 * kernel.BridgeTimeout / kernel.PingEvery { // it boots, and a bridge would leave
+				heard = append(heard, p.hear().Op)
+			}
+			p.say(kernel.Event{Type: kernel.TypeHello, Protocol: kernel.Protocol})
+		}()
+		began := time.Now()
+		conn, err := kernel.Open(t.Context(), ours, func(kernel.Event) {})
+		require.NoError(t, err)
+		require.Equal(t, 2*kernel.BridgeTimeout, time.Since(began))
+		require.Equal(t, slices.Repeat([]kernel.Op{kernel.OpPing}, 8), heard)
+		require.NoError(t, conn.Close())
+	})
 }
 
 func TestSilentSupervisorIsGivenUp(t *testing.T) {

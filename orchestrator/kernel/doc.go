@@ -18,7 +18,8 @@
 //	 "meta":{…},"executions":[{"id":"…","seq":41,"state":"running","output":123},
 //	 {"id":"…","seq":40,"state":"done","output":7,"done":{"id":"…","seq":40,"type":"done","ending":"ok",…}}]}
 //
-// A bridge leaves when it has heard nothing for BridgeTimeout, so the orchestrator pings every PingEvery:
+// A bridge leaves when it has heard nothing for BridgeTimeout, so the orchestrator pings every PingEvery, also while it waits
+// for the hello:
 //
 //	{"op":"ping"}    {"type":"pong"}
 //
