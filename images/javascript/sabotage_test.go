@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"cubby/images/imagetest"
 	"cubby/orchestrator/kernel"
 )
 
@@ -91,49 +92,21 @@ func TestSabotageThatKillsTheKernel(t *testing.T) {
 	})
 }
 
-// Whatever user code breaks, what comes next never hangs: it runs, or the kernel dies and says so, and the one after that
-// has a new kernel.
 func TestSabotageOfEverythingEnds(t *testing.T) {
-	const names = "['id', 'type', 'op', 'serial', 'fds', 'code', 'env', 'result', 'exceptionDetails', 'objectId', 'value', 'name', 'message', 'get', 'set', 'method', 'params', 'error', 'promise']"
-	null := func(object string) string {
-		return "{ const o = " + object + "; for (const n of Object.getOwnPropertyNames(o)) if (n !== '__proto__') try { o[n] = null } catch {} }"
-	}
-	for name, code := range map[string]string{
-		"strings":                  null("String.prototype"),
-		"arrays":                   null("Array.prototype"),
-		"functions":                null("Function.prototype"),
-		"promises":                 null("Promise.prototype"),
-		"objects":                  null("Object.prototype"),
-		"async local storage":      null("require('async_hooks').AsyncLocalStorage.prototype"),
-		"emitters":                 null("require('events').EventEmitter.prototype"),
-		"sessions":                 null("require('inspector').Session.prototype"),
-		"workers":                  null("require('worker_threads').Worker.prototype"),
-		"streams":                  null("require('stream').Writable.prototype"),
-		"globals":                  null("globalThis"),
-		"globals deleted":          "for (const n of Object.getOwnPropertyNames(globalThis)) try { delete globalThis[n] } catch {}",
-		"the process":              null("process"),
-		"bytes, for good":          "for (const n of Object.getOwnPropertyNames(Object.getPrototypeOf(Uint8Array.prototype))) try { Object.defineProperty(Object.getPrototypeOf(Uint8Array.prototype), n, { value: null }) } catch {}",
-		"call":                     "Function.prototype.call = null",
-		"apply":                    "Function.prototype.apply = null",
-		"then for everything":      "Object.prototype.then = (resolve) => resolve('pwn')",
-		"properties":               "for (const n of " + names + ") Object.prototype[n] = 7",
-		"accessors":                "for (const n of " + names + ") Object.defineProperty(Object.prototype, n, { set() { throw 1 }, get() { throw 2 }, configurable: true })",
-		"stacks":                   "Error.captureStackTrace = null; Error.stackTraceLimit = 'x'; Object.defineProperty(Error, 'prepareStackTrace', { get() { throw 1 } })",
-		"everything is frozen":     "Object.freeze(Object.prototype); Object.freeze(globalThis); Object.freeze(process); Object.freeze(console)",
-		"prototypes of prototypes": "Object.setPrototypeOf(Array.prototype, null); Object.setPrototypeOf(Function.prototype, null)",
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := boot(t, "javascript")
-			c.Do(code) // which may hit itself
-			r := c.Do("1 + 1")
-			if r.Done.Ending == kernel.EndingCrashed {
-				require.NotEmpty(t, r.Done.Value)
-			} else {
-				require.Equal(t, want{Main: "2"}, r.Want())
-			}
-			require.Equal(t, want{Main: "2"}, c.Do("1 + 1").Want())
+	null := imagetest.NullProperties
+	imagetest.PlaySabotage(t, func(t *testing.T) *imagetest.Context { t.Helper(); return boot(t, "javascript") },
+		imagetest.JavaScriptSabotage(), map[string]string{
+			"functions":           null("Function.prototype"),
+			"promises":            null("Promise.prototype"),
+			"async local storage": null("require('async_hooks').AsyncLocalStorage.prototype"),
+			"emitters":            null("require('events').EventEmitter.prototype"),
+			"sessions":            null("require('inspector').Session.prototype"),
+			"workers":             null("require('worker_threads').Worker.prototype"),
+			"streams":             null("require('stream').Writable.prototype"),
+			"the process":         null("process"),
+			"call":                "Function.prototype.call = null",
+			"then for everything": "Object.prototype.then = (resolve) => resolve('pwn')",
 		})
-	}
 }
 
 // What lies in a workspace cannot keep the kernel of a restarted context from booting.
