@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -115,6 +116,7 @@ func TestCorruptStoreIsSetAside(t *testing.T) {
 		"zeroed pages":  func(b []byte) []byte { return append(b[:8192:8192], make([]byte, len(b)-8192)...) },
 		"truncated":     func(b []byte) []byte { return b[:len(b)/2] },
 		"half a page":   func(b []byte) []byte { return b[:2048] },
+		"one page":      func(b []byte) []byte { return b[:os.Getpagesize()] },
 		"broken record": func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(`{"ID":"a"`), []byte(`{"ID":!a"`)) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -130,6 +132,26 @@ func TestCorruptStoreIsSetAside(t *testing.T) {
 			require.Equal(t, before, s.Instance(), "what the engine holds is still ours")
 		})
 	}
+}
+
+func TestStoreThatCannotBeOpenedStays(t *testing.T) {
+	dir := t.TempDir()
+	s, err := store.Open(dir)
+	require.NoError(t, err)
+	require.NoError(t, s.PutContext(store.Context{ID: "a"}))
+	require.NoError(t, s.Close())
+	var files syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files))
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 3, Max: files.Max}))
+	_, err = store.Open(dir)
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files))
+	require.ErrorIs(t, err, syscall.EMFILE)
+
+	s = mustOpen(t, dir)
+	require.Empty(t, s.SetAside())
+	contexts, err := s.Contexts()
+	require.NoError(t, err)
+	require.Len(t, contexts, 1)
 }
 
 func mustInstance(t *testing.T, dir string) string {
