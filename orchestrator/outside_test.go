@@ -1,6 +1,7 @@
 package orchestrator_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -127,6 +128,34 @@ func TestPausedContainer(t *testing.T) {
 					}
 					return true
 				}, soon, time.Millisecond)
+			})
+		})
+	}
+}
+
+// A container that can never be used again, and that no other can take the place of, is a loss that is told.
+func TestUnreachableContainerWithoutAnImage(t *testing.T) {
+	for name, refusal := range map[string]error{
+		"of another version":   &kernel.VersionError{Protocol: 1},
+		"that takes no bridge": errors.New("no pids are left"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse(t)
+				id := h.create()
+				h.close()
+				h.engine.Hook(enginetest.Hooks{
+					Attach: func() error { return refusal },
+					Image:  func() error { return orchestrator.ErrImageMissing },
+				})
+				h.open(orchestrator.Config{})
+				time.Sleep(time.Minute)
+				require.Contains(t, h.eventually(id, orchestrator.StateLost).Reason, "it could not be replaced")
+				require.Equal(t, kernel.EndingLost, h.run(id, "print never").ending)
+				_, err := h.Execute(t.Context(), orchestrator.ExecuteRequest{Context: id, Code: "print a"})
+				require.ErrorIs(t, err, orchestrator.ErrImageMissing)
+				h.engine.Hook(enginetest.Hooks{})
+				require.Equal(t, fine("b\n"), h.run(id, "print b"))
 			})
 		})
 	}

@@ -67,8 +67,8 @@ func (s *session) reach(ctx context.Context, broken *kernel.Conn) {
 }
 
 // reconnect makes one attempt to replace a broken connection. It is over when there is a new one, when the container is
-// found to be gone, or when the context has moved on. One that runs but takes no bridge for attachPatience is replaced.
-// An engine that is not there, and a paused container, are waited for.
+// found to be gone, or when the context has moved on. One that runs but takes no bridge for attachPatience is replaced,
+// and lost where there is no other to be had. An engine that is not there, and a paused container, are waited for.
 func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, tried *attempts) (over bool) {
 	if s.lock(ctx) != nil {
 		return true
@@ -94,7 +94,7 @@ func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, tried *att
 	case found.State != ContainerRunning || found.Finished:
 		lost = s.lose(tried.fate(found))
 	case !refused.IsZero() && time.Since(refused) > attachPatience:
-		lost = s.recreate(ctx, kernel.EndingLost, "its container ran, but its supervisor could not be reached")
+		lost = s.replaceDead(ctx, false, "its container ran, but its supervisor could not be reached")
 	default:
 		conn, err := s.reattach(ctx, container, record.Container)
 		if err == nil {
@@ -102,7 +102,7 @@ func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, tried *att
 			return true
 		}
 		if foreign, ok := errors.AsType[*kernel.VersionError](err); ok { // it will not learn ours
-			lost = s.recreate(ctx, kernel.EndingLost, "its container is of another version of cubby: "+foreign.Error())
+			lost = s.replaceDead(ctx, false, "its container is of another version of cubby: "+foreign.Error())
 			break
 		}
 		s.m.log.Debug("bridge refused", "context", record.ID, "error", err)
@@ -110,7 +110,7 @@ func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, tried *att
 		return false
 	}
 	if lost != nil {
-		s.m.log.Error("lost container not handled", "context", record.ID, "error", lost)
+		s.m.log.Error("container not replaced", "context", record.ID, "error", lost)
 	}
 	return lost == nil
 }
