@@ -145,7 +145,7 @@ func (s *session) submit(req ExecuteRequest) (e *Execution, taken <-chan struct{
 		s.mu.Lock()
 		s.executions = slices.DeleteFunc(s.executions, func(other *run) bool { return other == r })
 		s.mu.Unlock()
-		return nil, nil, fmt.Errorf("%w: code and environment, encoded: %w", ErrTooLarge, err)
+		return nil, nil, fmt.Errorf("%w: code and environment, encoded: %w; write what is large into a file first", ErrTooLarge, err)
 	}
 	return e, taken, nil
 }
@@ -155,8 +155,12 @@ func (s *session) queueFull(code int) error {
 	for _, r := range s.executions {
 		code += len(r.request.Code)
 	}
-	if n := s.underWay(); n > kernel.QueueLength || code > kernel.QueueBytes {
-		return fmt.Errorf("%w: %d executions already wait in context %s", ErrCapacity, n, s.record.ID)
+	switch n := s.underWay(); {
+	case n > kernel.QueueLength:
+		return fmt.Errorf("%w: %d executions already wait in context %s: try again when one has ended", ErrCapacity, n-1, s.record.ID)
+	case code > kernel.QueueBytes:
+		return fmt.Errorf("%w: the executions that wait in context %s would have more than %d MiB of code: try again when one has ended",
+			ErrCapacity, s.record.ID, kernel.QueueBytes>>20)
 	}
 	return nil
 }

@@ -24,9 +24,11 @@ func TestExecuteRefuses(t *testing.T) {
 		"context and language": {orchestrator.ExecuteRequest{Context: id, Language: "python"}, orchestrator.ErrInvalid},
 		"too much code":        {orchestrator.ExecuteRequest{Context: id, Code: strings.Repeat("x", orchestrator.MaxCode+1)}, orchestrator.ErrTooLarge},
 		"code that grows":      {orchestrator.ExecuteRequest{Context: id, Code: strings.Repeat("\x01", orchestrator.MaxCode)}, orchestrator.ErrTooLarge},
+		"code that is no text": {orchestrator.ExecuteRequest{Context: id, Code: "print \xff"}, orchestrator.ErrInvalid},
 		"negative timeout":     {orchestrator.ExecuteRequest{Context: id, Timeout: -1}, orchestrator.ErrInvalid},
 		"endless timeout":      {orchestrator.ExecuteRequest{Context: id, Timeout: 100 * time.Hour}, orchestrator.ErrInvalid},
 		"too large an env":     {orchestrator.ExecuteRequest{Context: id, Env: map[string]string{"A": strings.Repeat("x", orchestrator.MaxEnv)}}, orchestrator.ErrTooLarge},
+		"env that is no text":  {orchestrator.ExecuteRequest{Context: id, Env: map[string]string{"A": "\xff"}}, orchestrator.ErrInvalid},
 		"env with NUL":         {orchestrator.ExecuteRequest{Context: id, Env: map[string]string{"A": "\x00"}}, orchestrator.ErrInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -47,6 +49,7 @@ func TestExecutionsOfOneContextQueue(t *testing.T) {
 	}
 	_, err := h.Execute(t.Context(), orchestrator.ExecuteRequest{Context: id, Code: "print too many"})
 	require.ErrorIs(t, err, orchestrator.ErrCapacity)
+	require.ErrorContains(t, err, "64 executions already wait")
 	require.Equal(t, orchestrator.StateBusy, h.get(id).State)
 	h.engine.Open("g")
 	require.Equal(t, fine(""), h.listen(running[0]))
@@ -66,9 +69,16 @@ func TestQueueTakesOnlySoMuchCode(t *testing.T) {
 	}
 	_, err := h.Execute(t.Context(), orchestrator.ExecuteRequest{Context: id, Code: code})
 	require.ErrorIs(t, err, orchestrator.ErrCapacity)
+	require.ErrorContains(t, err, "more than 16 MiB of code")
 	h.engine.Open("g")
 	require.Equal(t, fine(""), h.listen(running[0]))
 	require.Equal(t, fine("hi\n"), h.run(id, "print hi"))
+}
+
+func TestMarkupDoesNotGrowOnItsWay(t *testing.T) {
+	h := newHouse(t)
+	markup := strings.Repeat("<a>&\"", (orchestrator.MaxCode-6)/5)
+	require.Equal(t, fine(markup+"\n"), h.run(h.create(), "print "+markup))
 }
 
 func TestCodeOfWhatHasStartedIsLetGo(t *testing.T) {

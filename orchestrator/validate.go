@@ -20,7 +20,7 @@ func LookupLanguage(languages []Language, name string) (string, error) {
 		}
 		known = append(known, l.Name)
 	}
-	return "", fmt.Errorf("%w %q: known are %s (--languages of the server says which)", ErrUnknownLanguage, name, strings.Join(known, ", "))
+	return "", fmt.Errorf("%w %q: known are %s", ErrUnknownLanguage, name, strings.Join(known, ", "))
 }
 
 // validateCwd refuses what cannot be a directory's path. Whether it is one is for the container to find out.
@@ -44,6 +44,9 @@ func validateEnv(env map[string]string) error {
 		if name == "" || strings.ContainsAny(name, "=\x00") {
 			return fmt.Errorf("%w: %q cannot be the name of an environment variable", ErrInvalid, name)
 		}
+		if !utf8.ValidString(name) || !utf8.ValidString(value) {
+			return fmt.Errorf("%w: environment variable %q is no UTF-8", ErrInvalid, name)
+		}
 		if strings.ContainsRune(value, 0) {
 			return fmt.Errorf("%w: the value of environment variable %s holds a NUL byte", ErrInvalid, name)
 		}
@@ -56,6 +59,8 @@ func validateExecute(req ExecuteRequest, maxTimeout time.Duration, maxOutput int
 	switch {
 	case req.Context != "" && req.Language != "":
 		return fmt.Errorf("%w: context and language exclude one another", ErrInvalid)
+	case !utf8.ValidString(req.Code):
+		return fmt.Errorf("%w: the code is no UTF-8: convert it first", ErrInvalid)
 	case len(req.Code) > MaxCode:
 		return fmt.Errorf("%w: the code has %d bytes, the most is %d", ErrTooLarge, len(req.Code), MaxCode)
 	case req.Timeout < 0 || req.Timeout > maxTimeout:

@@ -134,7 +134,7 @@ func (c *Config) Validate() error {
 	check(c.IdleTimeout >= 0, "idle-timeout: %s is below 0", c.IdleTimeout)
 	check(c.MaxTimeout > 0, "max-timeout: %s is not above 0", c.MaxTimeout)
 	check(c.Memory >= 64*units.MiB, "memory: %s is less than 64MiB, in which no kernel starts", c.Memory)
-	check(c.CPUs > 0, "cpus: %v is not above 0", c.CPUs)
+	check(c.CPUs >= 0.01, "cpus: %v is less than 0.01", c.CPUs)
 	check(c.PIDs >= 32, "pids: %d is less than 32, which the supervisor needs for itself", c.PIDs)
 	check(c.FileSize > 0, "file-size: %s is not above 0", c.FileSize)
 	check(c.Network == string(orchestrator.NetworkNone) || c.Network == string(orchestrator.NetworkInternet),

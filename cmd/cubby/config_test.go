@@ -136,7 +136,7 @@ func TestConfigFaults(t *testing.T) {
 			want: []string{"CUBBY_MAX_OUTPUT_BYTES:", `"-1" is no size`, "CUBBY_WORKSPACE_BYTES:", `"-1GiB" is no size`},
 		},
 		"weak key":   {env: map[string]string{"CUBBY_API_KEY": "secret"}, want: []string{"api-key: 6 characters"}},
-		"tiny limit": {flags: []string{"--memory=1m", "--pids=1", "--cpus=0"}, want: []string{"memory: 1MiB", "pids: 1 ", "cpus: 0 "}},
+		"tiny limit": {flags: []string{"--memory=1m", "--pids=1", "--cpus=0.005"}, want: []string{"memory: 1MiB", "pids: 1 ", "cpus: 0.005 "}},
 		"hello without a key": {
 			flags: []string{"--hello", "--keys-file=x"}, want: []string{"hello: a keys file holds digests only"},
 		},

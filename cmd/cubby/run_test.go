@@ -81,6 +81,17 @@ func TestRun(t *testing.T) {
 		require.Equal(t, exitFault, code)
 		require.Contains(t, stderr, "engine unavailable")
 	})
+	t.Run("what is no text is refused, and not changed", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "latin1.py")
+		require.NoError(t, os.WriteFile(file, []byte("print \xe9"), 0o600))
+		for _, args := range [][]string{{"run", file}, {"run", "-c", "print \xe9"}, {"run", "-e", "A=\xe9", "-c", ""}} {
+			c := newCLI(t)
+			code, _, stderr := c.run(args...)
+			require.Equal(t, exitFault, code)
+			require.Contains(t, stderr, "no UTF-8")
+			require.Empty(t, c.engine.started)
+		}
+	})
 	t.Run("limits and network are passed on", func(t *testing.T) {
 		c := newCLI(t)
 		c.engine.info.Security = []string{"name=rootless"}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -43,7 +44,7 @@ func (s *source) read(cmd *cobra.Command, args []string, stdin io.Reader) (code 
 	case given == (len(args) == 1):
 		err = fmt.Errorf("name the code either with -c, or as a file, or as - for stdin\nSee '%s --help'", cmd.CommandPath())
 	case given:
-		code = s.code
+		code, err = readCode(strings.NewReader(s.code), "-c")
 	case args[0] == "-":
 		code, err = readCode(stdin, "stdin")
 	default:
@@ -59,6 +60,9 @@ func parseEnv(pairs []string) (map[string]string, error) {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok || name == "" {
 			return nil, fmt.Errorf("environment variable %q is not NAME=VALUE", pair)
+		}
+		if !utf8.ValidString(pair) {
+			return nil, fmt.Errorf("environment variable %q is no UTF-8", name)
 		}
 		variables[name] = value
 	}
@@ -82,6 +86,8 @@ func readCode(r io.Reader, name string) (string, error) {
 		return "", fmt.Errorf("read the code: %w", err)
 	case len(code) > orchestrator.MaxCode:
 		return "", fmt.Errorf("%w: %s holds more than %d MiB of code", orchestrator.ErrTooLarge, name, orchestrator.MaxCode>>20)
+	case !utf8.Valid(code):
+		return "", fmt.Errorf("%w: the code in %s is no UTF-8: convert it first (iconv -t UTF-8 -f …)", orchestrator.ErrInvalid, name)
 	}
 	return string(code), nil
 }

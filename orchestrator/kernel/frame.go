@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -206,17 +207,29 @@ type Event struct {
 // ErrFrameTooLarge says that a frame is longer than MaxFrame.
 var ErrFrameTooLarge = errors.New("frame exceeds 8 MiB")
 
+// EncodeFrame returns v as one line of JSON, its newline included. Code and output are full of <, > and &, which stay as
+// they are: escaped, each would have six bytes.
+func EncodeFrame(v any) ([]byte, error) {
+	var frame bytes.Buffer
+	encoder := json.NewEncoder(&frame)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return nil, err
+	}
+	return frame.Bytes(), nil
+}
+
 // WriteFrame writes v as one line of JSON in a single Write. A frame longer than MaxFrame is not written:
 // the error is ErrFrameTooLarge and the stream is still usable. Callers serialise their writes.
 func WriteFrame(w io.Writer, v any) error {
-	line, err := json.Marshal(v)
+	line, err := EncodeFrame(v)
 	if err != nil {
 		return fmt.Errorf("encode frame: %w", err)
 	}
-	if len(line) >= MaxFrame {
+	if len(line) > MaxFrame {
 		return fmt.Errorf("%w: %d bytes", ErrFrameTooLarge, len(line))
 	}
-	_, err = w.Write(append(line, '\n'))
+	_, err = w.Write(line)
 	return err
 }
 

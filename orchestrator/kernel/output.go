@@ -1,21 +1,13 @@
 package kernel
 
-import (
-	"bytes"
-	"encoding/json"
-)
-
 // Encode returns an event as a frame, its newline included, as a supervisor sends it. Nothing in an event can fail to
 // encode but a result's data, which the supervisor's adapter has parsed from JSON.
 func (ev Event) Encode() []byte {
-	var frame bytes.Buffer
-	encoder := json.NewEncoder(&frame)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(ev); err != nil {
-		frame.Reset()
-		_ = encoder.Encode(Event{ID: ev.ID, Seq: ev.Seq, Type: ev.Type, Value: err.Error()})
+	frame, err := EncodeFrame(ev)
+	if err != nil {
+		frame, _ = EncodeFrame(Event{ID: ev.ID, Seq: ev.Seq, Type: ev.Type, Value: err.Error()})
 	}
-	return frame.Bytes()
+	return frame
 }
 
 // OutputBytes is how much output and results an event carries, as gaps and statuses count them. A gap carries what it

@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"cubby/orchestrator/kernel"
 )
 
 // restReads bounds the reads for what a dead kernel has left: more than a socket's buffer holds.
@@ -47,11 +48,10 @@ func newChannel(kind int) (*channel, *os.File, error) {
 
 // send writes a frame. Files go with its first bytes.
 func (c *channel) send(req driverRequest, files ...*os.File) error {
-	frame, err := json.Marshal(req)
+	frame, err := kernel.EncodeFrame(req)
 	if err != nil {
 		return fmt.Errorf("encode the kernel's %s: %w", req.Op, err)
 	}
-	frame = append(frame, '\n')
 	var rights []byte
 	if len(files) > 0 {
 		fds := make([]int, len(files))
