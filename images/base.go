@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os/exec"
+	"sync"
+	"syscall"
 	"time"
 
 	"cubby/deploy"
@@ -100,49 +101,58 @@ func (b *builder) importBase(ctx context.Context, arch string) (err error) {
 
 // bootstrap runs base.sh and returns what it writes.
 func bootstrap(ctx context.Context, arch string, progress io.Writer) (io.ReadCloser, error) {
-	cmd := exec.CommandContext(ctx, "sh", "-c", deploy.BaseScript, "base.sh", arch)
-	cmd.Stderr = progress
-	stdout, err := cmd.StdoutPipe()
+	out, err := start(ctx, progress, "sh", "-c", deploy.BaseScript, "base.sh", arch)
 	if err != nil {
 		return nil, fmt.Errorf("run base.sh: %w", err)
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("run base.sh: %w", err)
+	return out, nil
+}
+
+// stopPatience is how long a program and what it has started have to end after a SIGTERM: mmdebstrap has to unmount.
+const stopPatience = 10 * time.Second
+
+// start starts a program that is told to end, with all that it has started, when ctx ends or the output is closed.
+func start(ctx context.Context, progress io.Writer, name string, args ...string) (*output, error) {
+	ctx, stop := context.WithCancel(ctx)
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Stderr = progress
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = stopPatience
+	stdout, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
 	}
-	return &output{cmd: cmd, stdout: stdout}, nil
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	return &output{stdout: stdout, stop: stop, wait: sync.OnceValue(cmd.Wait)}, nil
 }
 
 // output is what a program writes. Its end is io.EOF only when the program succeeded: half an archive must not pass
-// for a whole one.
+// for a whole one. It may be closed while it is read.
 type output struct {
-	cmd    *exec.Cmd
-	stdout io.ReadCloser
-	end    error // what Read returns once the program has ended
+	stdout io.Reader
+	stop   context.CancelFunc
+	wait   func() error
 }
 
 // Read implements io.Reader.
 func (o *output) Read(p []byte) (int, error) {
-	if o.end != nil {
-		return 0, o.end
-	}
 	n, err := o.stdout.Read(p)
-	if errors.Is(err, io.EOF) {
-		o.end = io.EOF
-		if err := o.cmd.Wait(); err != nil {
-			o.end = fmt.Errorf("base.sh: %w; what it said is above", err)
-		}
-		err = o.end
+	if err == nil {
+		return n, nil
 	}
-	return n, err
+	if err := o.wait(); err != nil {
+		return n, fmt.Errorf("base.sh: %w; what it said is above", err)
+	}
+	return n, io.EOF
 }
 
 // Close ends the program, if it still runs, and waits for it.
 func (o *output) Close() error {
-	if o.end != nil {
-		return nil
-	}
-	o.end = fs.ErrClosed
-	_ = o.cmd.Process.Kill() // it may have gone already
-	_ = o.cmd.Wait()         // its end was asked for
+	o.stop()
+	_ = o.wait() // its end was asked for
 	return nil
 }

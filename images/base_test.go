@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,11 +20,9 @@ import (
 // program returns the output of a shell script.
 func program(t *testing.T, script string) *output {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", script)
-	stdout, err := cmd.StdoutPipe()
+	o, err := start(t.Context(), t.Output(), "sh", "-c", script)
 	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	return &output{cmd: cmd, stdout: stdout}
+	return o
 }
 
 func TestOutput(t *testing.T) {
@@ -44,11 +43,25 @@ func TestOutput(t *testing.T) {
 		_, err = o.Read(make([]byte, 1))
 		require.ErrorContains(t, err, "exit status 3")
 	})
-	t.Run("closing ends the program", func(t *testing.T) {
-		o := program(t, "exec sleep 600")
+	t.Run("closing ends the program and what it has started", func(t *testing.T) {
+		o := program(t, "sleep 600 & echo $!; wait")
+		var pid int
+		_, err := fmt.Fscanln(o, &pid)
+		require.NoError(t, err)
+		require.NoError(t, syscall.Kill(pid, 0))
 		require.NoError(t, o.Close())
-		require.NotNil(t, o.cmd.ProcessState)
+		require.Eventually(t, func() bool { // an orphan is a zombie until somebody reaps it
+			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+			return err != nil || strings.Contains(string(stat), ") Z ")
+		}, time.Minute, 10*time.Millisecond)
 		require.NoError(t, o.Close())
+	})
+	t.Run("closing while it is read ends the reading, and not well", func(t *testing.T) {
+		o := program(t, "sleep 600")
+		read := make(chan error, 1)
+		go func() { _, err := io.ReadAll(o); read <- err }()
+		require.NoError(t, o.Close())
+		require.ErrorContains(t, <-read, "base.sh: ")
 	})
 }
 
