@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -94,11 +95,16 @@ func (m *Manager) finishRemoval(ctx context.Context, id string, containers []str
 	return nil
 }
 
-// RemoveAll removes every context.
+// RemoveAll removes every context. One that somebody else has removed meanwhile is no error.
 func (m *Manager) RemoveAll(ctx context.Context) error {
 	var group multierror.Group
 	for _, s := range m.all() {
-		group.Go(func() error { return m.Remove(ctx, s.describe().ID) })
+		group.Go(func() error {
+			if err := m.Remove(ctx, s.describe().ID); !errors.Is(err, ErrNotFound) {
+				return err
+			}
+			return nil
+		})
 	}
 	return group.Wait().ErrorOrNil()
 }

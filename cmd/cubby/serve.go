@@ -125,29 +125,32 @@ func (a *app) manager(ctx context.Context, e engine, state *store.Store, log *sl
 // runServer serves until ctx ends or a part fails. Then it stops in order: requests, manager, connections.
 func (a *app) runServer(ctx context.Context, listener net.Listener, served *api.Server, m *orchestrator.Manager, log *slog.Logger) error {
 	server := served.HTTPServer()
-	running, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	running, end := context.WithCancel(context.WithoutCancel(ctx))
+	working, fail := context.WithCancelCause(ctx) // the manager runs on beyond it, until its contexts have been seen to
+	defer fail(nil)
 	var managing, serving sync.WaitGroup
-	managing.Go(func() { end(m.Run(running)) })
+	managing.Go(func() { _ = m.Run(running) }) // until end
 	serving.Go(func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			end(fmt.Errorf("serve: %w", err))
+			fail(fmt.Errorf("serve: %w", err))
 		}
 	})
 	address := "http://" + reachable(listener.Addr())
 	log.Info("listening", "url", address, "address", listener.Addr().String())
 	if a.config.Hello {
 		if err := a.hello(ctx, address); err != nil && ctx.Err() == nil {
-			end(fmt.Errorf("run the first cell: %w", err))
+			fail(fmt.Errorf("run the first cell: %w", err))
 		}
 	}
-	select {
-	case <-ctx.Done():
+	<-working.Done()
+	var failure error
+	if ctx.Err() == nil {
+		failure = context.Cause(working)
+	} else {
 		log.Info("stopping; a second signal stops at once")
-	case <-running.Done():
 	}
-	failure := context.Cause(running)
 	stopped := a.shutdown(context.WithoutCancel(ctx), served, server, m)
-	end(nil)
+	end()
 	managing.Wait() // before the last clients are cut off: their leaving must not interrupt what runs on
 	closed := server.Close()
 	serving.Wait()
