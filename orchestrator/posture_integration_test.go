@@ -77,6 +77,7 @@ func TestPosture(t *testing.T) {
 		require.Equal(t, killSetuidSetgidSetpcap, p.Init["CapEff"])
 		require.Equal(t, "1", p.Init["NoNewPrivs"])
 		require.Equal(t, "2", p.Init["Seccomp"])
+		require.NotEqual(t, "0 kB", strings.TrimSpace(p.Init["VmLck"]), "its program stays in a memory that thrashes")
 	})
 	t.Run("memory pressure kills the user's processes first", func(t *testing.T) {
 		require.Less(t, p.Score[0], p.Score[1])

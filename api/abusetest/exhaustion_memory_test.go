@@ -15,6 +15,9 @@ import (
 // hog takes memory without end.
 const hog = "a = []\nwhile True: a.append(bytearray(10**7))"
 
+// thrashed says that memory was full, but that Linux killed nobody for it, which depends on what the host has cached.
+const thrashed = "read from the disk again and again"
+
 // TestMemory: more memory than there is.
 func TestMemory(t *testing.T) {
 	s := startServer(t)
@@ -35,8 +38,11 @@ func TestMemory(t *testing.T) {
 		require.Equal(t, "oom", got.ending)
 		require.Equal(t, "OutOfMemoryError", got.errName)
 		requireLost(t, a, got)
-		require.EqualValues(t, 1, stop().oomKills)
-		require.EqualValues(t, 1, got.usage.OOMKills)
+		seen := stop()
+		if !strings.Contains(got.errValue, thrashed) {
+			require.EqualValues(t, 1, seen.oomKills)
+			require.EqualValues(t, 1, got.usage.OOMKills)
+		}
 	})
 	t.Run("A6 a child that is killed for its memory takes nobody with it", func(t *testing.T) {
 		a := newArena(t, s)

@@ -22,10 +22,13 @@ type attempt struct {
 	started   <-chan struct{} // nil once the kernel has begun
 	ending    <-chan struct{} // nil once there is a cause to end the execution
 	begin     time.Time
+	kills     int64 // OOM kills before it; some may be of the moment before its begin
 	before    Sample
 	peak      int64
+	thrash    thrashWatch
 	signalled bool
 	killed    bool
+	thrashed  bool // it was killed for that
 
 	overdue  *time.Timer // the start has not come
 	deadline *time.Timer
@@ -37,6 +40,7 @@ func (a *attempt) execute(ctx context.Context) {
 	a.started, a.ending = a.e.started, a.e.ending
 	a.begin, a.before = time.Now(), a.s.meter()
 	a.peak = a.before.MemoryBytes
+	a.thrash = thrashWatch{read: a.s.pressure, looked: a.begin}
 	a.overdue, a.deadline, a.grace = time.NewTimer(StartPatience), idleTimer(), idleTimer()
 	a.s.disk.begin(a.e.limits.DiskBytes)
 	finished := make(chan error, 1)
@@ -75,13 +79,18 @@ func (a *attempt) wait(ctx context.Context, finished <-chan error) error {
 			if len(finished) > 0 { // at the last moment
 				continue
 			}
-			a.killed = true
-			if err := a.s.kill(ctx); err != nil {
-				return err // bury tries again, and tells; what cannot be killed is the container's removal to end
+			if err := a.kill(ctx); err != nil {
+				return err
 			}
 		case <-samples.C:
 			a.peak = max(a.peak, a.s.meter().MemoryBytes)
 			a.s.disk.look(ctx)
+			if !a.killed && a.thrash.look() {
+				a.thrashed = true
+				if err := a.kill(ctx); err != nil {
+					return err
+				}
+			}
 		case size := <-a.s.disk.sizes:
 			if a.s.disk.full(size) {
 				a.end(kernel.EndingDiskFull)
@@ -91,6 +100,13 @@ func (a *attempt) wait(ctx context.Context, finished <-chan error) error {
 			_ = a.s.kill(ctx) // Run tries again, and tells
 		}
 	}
+}
+
+// kill ends what an interrupt cannot end, or not any more. After an error bury tries again, and tells; what cannot be
+// killed is the container's removal to end.
+func (a *attempt) kill(ctx context.Context) error {
+	a.killed = true
+	return a.s.kill(ctx)
 }
 
 // start starts the clocks, and sends the interrupt that has waited for the start.
@@ -135,8 +151,11 @@ func (a *attempt) interrupt() {
 func (a *attempt) conclude(ctx context.Context, err error) {
 	usage := a.usage()
 	if err != nil || a.killed {
-		d := death{err: err, killed: a.killed, kills: a.before.OOMKills, usage: usage}
-		if a.killed || a.signalled {
+		d := death{err: err, killed: a.killed, kills: a.kills, usage: usage}
+		switch {
+		case a.thrashed:
+			d.cause = kernel.EndingOOM
+		case a.killed || a.signalled:
 			d.cause, d.excess = a.e.cause, a.e.excess()
 		}
 		a.s.bury(ctx, d)

@@ -13,7 +13,7 @@ const cgroupRoot = "/sys/fs/cgroup"
 // cgroupMeter returns a function that reads what the container uses from its control groups under root, version 1 or
 // 2. What cannot be read is 0.
 func cgroupMeter(root string) func() Sample {
-	if _, err := os.Stat(filepath.Join(root, "cgroup.controllers")); err == nil {
+	if isVersion2(root) {
 		return func() Sample {
 			return Sample{
 				CPUMillis:   readField(filepath.Join(root, "cpu.stat"), "usage_usec") / 1000,
@@ -29,6 +29,31 @@ func cgroupMeter(root string) func() Sample {
 			OOMKills:    readField(filepath.Join(root, "memory/memory.oom_control"), "oom_kill"),
 		}
 	}
+}
+
+// cgroupPressure returns a function that reads what fills the container's memory, as cgroupMeter does.
+func cgroupPressure(root string) func() Pressure {
+	limit, stat := filepath.Join(root, "memory/memory.limit_in_bytes"), filepath.Join(root, "memory/memory.stat")
+	prefix, anonymous, mapped := "total_", "rss", "mapped_file"
+	if isVersion2(root) {
+		limit, stat = filepath.Join(root, "memory.max"), filepath.Join(root, "memory.stat")
+		prefix, anonymous, mapped = "", "anon", "file_mapped"
+	}
+	return func() Pressure {
+		return Pressure{
+			LimitBytes:     readField(limit, ""),
+			AnonymousBytes: readField(stat, prefix+anonymous),
+			MappedBytes:    readField(stat, prefix+mapped),
+			MajorFaults:    readField(stat, prefix+"pgmajfault"),
+			Refaults:       readField(stat, prefix+"workingset_refault_file"), // Linux before 5.9 does not tell them apart
+		}
+	}
+}
+
+// isVersion2 reports whether the control groups under root are of version 2.
+func isVersion2(root string) bool {
+	_, err := os.Stat(filepath.Join(root, "cgroup.controllers"))
+	return err == nil
 }
 
 // readField reads the number after a name in a file of "name number" lines, or the only number of a file.

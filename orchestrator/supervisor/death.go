@@ -69,6 +69,9 @@ func (s *Supervisor) inquest(ctx context.Context, d death) (ending kernel.Ending
 func (d death) verdict(exit Exit, outOfMemory bool) (ending kernel.Ending, value string) {
 	byItself := d.err == nil || errors.Is(d.err, ErrExited)
 	switch {
+	case d.killed && d.cause == kernel.EndingOOM:
+		return d.cause, fmt.Sprintf("out of memory: the kernel%s was killed: its memory was full, and its program had to be "+
+			"read from the disk again and again for %v", exit.who(), thrashPatience)
 	case d.killed:
 		return d.cause, fmt.Sprintf("killed: it had not ended %v after the interrupt%s", kernel.Grace, d.occasion())
 	case byItself && exit.Killed && outOfMemory:

@@ -27,7 +27,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		if pingFirst && !s.ping(ctx, e, idleKills) {
 			continue
 		}
-		run := attempt{s: s, e: e}
+		run := attempt{s: s, e: e, kills: idleKills}
 		run.execute(ctx)
 		pingFirst = run.signalled
 		idleKills = s.meter().OOMKills

@@ -66,6 +66,7 @@ func Init(ctx context.Context, cfg InitConfig) error {
 		Adapter:   adapter,
 		Language:  language.Name,
 		Meter:     cgroupMeter(cgroupRoot),
+		Pressure:  cgroupPressure(cgroupRoot),
 		Workspace: &workspace{path: Home, user: walker},
 	})
 	var reaping, serving sync.WaitGroup
@@ -103,6 +104,9 @@ func newAdapter(language Language, user *userThread, reaper *Reaper) Adapter {
 func prepare(user, walker *userThread) error {
 	debug.SetMemoryLimit(memoryLimit)
 	catchSignals()
+	if err := lockProgram(); err != nil {
+		return err
+	}
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("make the supervisor undumpable: %w", err)
 	}

@@ -30,9 +30,10 @@ const sampleEvery = 100 * time.Millisecond
 // Config is what a Supervisor is made of.
 type Config struct {
 	Adapter   Adapter
-	Language  string        // the normalised name that hello tells
-	Meter     func() Sample // reads what the container uses; nil: not known
-	Workspace Workspace     // that disk limits are about; nil: none is held
+	Language  string          // the normalised name that hello tells
+	Meter     func() Sample   // reads what the container uses; nil: not known
+	Pressure  func() Pressure // reads what fills its memory; nil: not known
+	Workspace Workspace       // that disk limits are about; nil: none is held
 }
 
 // Supervisor serves one kernel to whoever is attached. Run boots the kernel and runs executions; Serve and ServeConn
@@ -41,6 +42,7 @@ type Supervisor struct {
 	adapter  Adapter
 	language string
 	meter    func() Sample
+	pressure func() Pressure
 	disk     *diskWatch // Run's alone
 	boot     string
 	booted   chan struct{} // closed when the kernel has booted, or died trying
@@ -64,12 +66,15 @@ type Supervisor struct {
 
 // New returns a Supervisor whose kernel has not booted yet.
 func New(cfg Config) *Supervisor {
-	meter := cfg.Meter
+	meter, pressure := cfg.Meter, cfg.Pressure
 	if meter == nil {
 		meter = func() Sample { return Sample{} }
 	}
+	if pressure == nil {
+		pressure = func() Pressure { return Pressure{} }
+	}
 	s := &Supervisor{
-		adapter: cfg.Adapter, language: cfg.Language, meter: meter, disk: newDiskWatch(cfg.Workspace),
+		adapter: cfg.Adapter, language: cfg.Language, meter: meter, pressure: pressure, disk: newDiskWatch(cfg.Workspace),
 		boot: rand.Text(), booted: make(chan struct{}), wake: make(chan struct{}, 1),
 		journal: newJournal(JournalSize), attached: make(chan struct{}),
 	}

@@ -36,13 +36,45 @@ func TestCgroupMeter(t *testing.T) {
 	for _, tt := range cases {
 		t.Run(tt.name, func(t *testing.T) {
 			root := t.TempDir()
-			for name, text := range tt.files {
-				path := filepath.Join(root, name)
-				require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-				require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-			}
+			writeFiles(t, root, tt.files)
 			require.Equal(t, tt.want, cgroupMeter(root)())
 		})
+	}
+}
+
+func TestCgroupPressure(t *testing.T) {
+	want := Pressure{LimitBytes: 1 << 30, AnonymousBytes: 11, MappedBytes: 12, MajorFaults: 13, Refaults: 14}
+	for name, tt := range map[string]struct {
+		files map[string]string
+		want  Pressure
+	}{
+		"version 1": {map[string]string{
+			"memory/memory.limit_in_bytes": "1073741824\n",
+			"memory/memory.stat":           "rss 1\ntotal_rss 11\ntotal_rss_huge 2\ntotal_mapped_file 12\ntotal_pgmajfault 13\ntotal_workingset_refault_file 14\n",
+		}, want},
+		"version 2": {map[string]string{
+			"cgroup.controllers": "cpu memory\n",
+			"memory.max":         "1073741824\n",
+			"memory.stat":        "anon 11\nfile_mapped 12\npgmajfault 13\nworkingset_refault_anon 1\nworkingset_refault_file 14\n",
+		}, want},
+		"no limit":                 {map[string]string{"cgroup.controllers": "memory\n", "memory.max": "max\n"}, Pressure{}},
+		"nothing that can be read": {nil, Pressure{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			writeFiles(t, root, tt.files)
+			require.Equal(t, tt.want, cgroupPressure(root)())
+		})
+	}
+}
+
+// writeFiles makes files under root.
+func writeFiles(t *testing.T, root string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		path := filepath.Join(root, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 	}
 }
 
