@@ -24,6 +24,9 @@ func digest(files []file) string {
 	for _, f := range slices.SortedFunc(slices.Values(files), func(a, b file) int { return strings.Compare(a.name, b.name) }) {
 		fmt.Fprintf(sum, "%q %o %d\n", f.name, f.mode, len(f.content))
 		sum.Write(f.content)
+		if f.link != "" {
+			fmt.Fprintf(sum, "%q\n", f.link)
+		}
 	}
 	return fmt.Sprintf("%x", sum.Sum(nil)[:8])
 }

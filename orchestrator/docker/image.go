@@ -55,7 +55,7 @@ func (e *Engine) inspectImage(ctx context.Context, ref string) (image.InspectRes
 	found, err := e.api.ImageInspect(limited, ref)
 	switch {
 	case errdefs.IsNotFound(err):
-		return found, fmt.Errorf("%w: %s is not on the engine: build it (cubby images build)", orchestrator.ErrImageMissing, ref)
+		return found, fmt.Errorf("%w: %s is not on the engine: build it again (cubby images build, or images add for a language of your own)", orchestrator.ErrImageMissing, ref)
 	case err != nil:
 		return found, fmt.Errorf("inspect image %s: %w", ref, e.kind(ctx, err))
 	}

@@ -75,7 +75,7 @@ func Open(ctx context.Context, stream io.ReadWriteCloser, handler func(Event)) (
 	case c.hello.Type != TypeHello:
 		err = fmt.Errorf("first frame is %q", c.hello.Type)
 	case c.hello.Protocol != Protocol:
-		err = fmt.Errorf("%w: rebuild the images (cubby images build)", &VersionError{Protocol: c.hello.Protocol})
+		err = fmt.Errorf("%w: build the image again (cubby images build, or images add for a language of your own)", &VersionError{Protocol: c.hello.Protocol})
 	}
 	if err != nil {
 		c.close(err)

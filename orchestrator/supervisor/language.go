@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -70,7 +71,11 @@ func LoadLanguage(path string) (Language, error) {
 	}{Language: &language}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields() // one that is misspelt would be missed silently
-	if err := decoder.Decode(&file); err != nil {
+	err = decoder.Decode(&file)
+	if _, rest := decoder.Token(); err == nil && !errors.Is(rest, io.EOF) {
+		err = errors.New("something follows the object")
+	}
+	if err != nil {
 		return language, fmt.Errorf("read the image's language from %s: %w", path, err)
 	}
 	if err := language.check(); err != nil {
