@@ -231,8 +231,12 @@ func TestDigestCoversAllOfAFile(t *testing.T) {
 	one := file{name: "a", mode: 0o644, content: []byte("x")}
 	seen := map[string]file{}
 	for _, f := range []file{
-		one, {name: "b", mode: 0o644, content: one.content}, {name: "a", mode: 0o755, content: one.content},
-		{name: "a", mode: 0o644, content: []byte("y")}, {name: "a", mode: 0o644, link: "x"}, {name: "a", mode: 0o644, link: "y"},
+		one,
+		{name: "b", mode: 0o644, content: one.content},
+		{name: "a", mode: 0o755, content: one.content},
+		{name: "a", mode: 0o644, content: []byte("y")},
+		{name: "a", mode: 0o644, link: "x"},
+		{name: "a", mode: 0o644, link: "y"},
 	} {
 		sum := digest([]file{f})
 		require.NotContains(t, seen, sum, "%+v", f)

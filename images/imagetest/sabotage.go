@@ -36,15 +36,15 @@ func JavaScriptSabotage() map[string]string {
 // says so, and the one after that has a new kernel.
 func (c *Context) sabotage(code string) {
 	c.t.Helper()
-	two := Want{Main: "2"}
+	want := Want{Main: "2"}
 	c.Do(code) // which may hit itself
 	r := c.Do("1 + 1")
 	if r.Done.Ending == kernel.EndingCrashed {
 		require.NotEmpty(c.t, r.Done.Value)
 	} else {
-		require.Equal(c.t, two, r.Want())
+		require.Equal(c.t, want, r.Want())
 	}
-	require.Equal(c.t, two, c.Do("1 + 1").Want())
+	require.Equal(c.t, want, c.Do("1 + 1").Want())
 }
 
 // PlaySabotage plays sets of sabotage, each row in a context of its own.

@@ -83,13 +83,8 @@ func (a *attempt) wait(ctx context.Context, finished <-chan error) error {
 				return err
 			}
 		case <-samples.C:
-			a.peak = max(a.peak, a.s.meter().MemoryBytes)
-			a.s.disk.look(ctx)
-			if !a.killed && a.thrash.look() {
-				a.thrashed = true
-				if err := a.kill(ctx); err != nil {
-					return err
-				}
+			if err := a.sample(ctx); err != nil {
+				return err
 			}
 		case size := <-a.s.disk.sizes:
 			if a.s.disk.full(size) {
@@ -100,6 +95,17 @@ func (a *attempt) wait(ctx context.Context, finished <-chan error) error {
 			_ = a.s.kill(ctx) // Run tries again, and tells
 		}
 	}
+}
+
+// sample looks at what the execution uses, and ends one that thrashes.
+func (a *attempt) sample(ctx context.Context) error {
+	a.peak = max(a.peak, a.s.meter().MemoryBytes)
+	a.s.disk.look(ctx)
+	if a.killed || !a.thrash.look() {
+		return nil
+	}
+	a.thrashed = true
+	return a.kill(ctx)
 }
 
 // kill ends what an interrupt cannot end, or not any more. After an error bury tries again, and tells; what cannot be

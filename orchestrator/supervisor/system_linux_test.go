@@ -101,7 +101,7 @@ func TestLoadLanguage(t *testing.T) {
 		{"native language with what the image is made of", `{"name":"x","adapter":"native","argv":["/x"],"extensions":[".x"],"packages":"y","driver":"z"}`, ""},
 		{"no JSON", `{`, "unexpected EOF"},
 		{"more than an object", `{"name":"x","adapter":"native","argv":["/x"]} {}`, "something follows the object"},
-		{"misspelt field", `{"name":"x","adapter":"native","argv":["/x"],"interupt":"frame"}`, `unknown field "interupt"`},
+		{"unknown field", `{"name":"x","adapter":"native","argv":["/x"],"signal":"frame"}`, `unknown field "signal"`},
 		{"no program", `{"name":"x","adapter":"native"}`, "lacks a name or argv"},
 		{"unknown adapter", `{"name":"x","adapter":"y","argv":["/x"]}`, `unknown adapter "y"`},
 		{"Jupyter kernel with less code", `{"name":"x","adapter":"jupyter","kernelspec":"x","code":{"setup":"{values}"}}`, "lacks code with {values}"},

@@ -25,7 +25,7 @@ func TestThrashWatch(t *testing.T) {
 		found  time.Duration // zero: never
 	}{
 		"thrashing": {func(*Pressure, time.Duration) {}, 7 * time.Second}, // two readings to begin with
-		"thrashing on a slow disk": {func(p *Pressure, passed time.Duration) {
+		"thrashing on a slow disk": {func(p *Pressure, _ time.Duration) {
 			p.MajorFaults, p.Refaults = p.MajorFaults/10, p.Refaults/50
 		}, 7 * time.Second},
 		"thrashing with a pause": {func(p *Pressure, passed time.Duration) {
