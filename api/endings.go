@@ -13,6 +13,7 @@ type ending struct {
 	name   string // of the error
 	what   string // happened
 	remedy string // what to do about it, where that is not plain
+	stated bool   // the done's value says what happened, where it has one
 	whole  bool   // what says all: nothing is added
 }
 
@@ -22,12 +23,12 @@ var endings = map[kernel.Ending]ending{
 	},
 	kernel.EndingInterrupted: {name: "KeyboardInterrupt", what: "execution was interrupted"},
 	kernel.EndingOOM: {
-		name: "OutOfMemoryError", what: "the kernel was killed: the context ran out of memory",
+		name: "OutOfMemoryError", what: "out of memory: the kernel was killed", stated: true,
 		remedy: "use less at a time, or have the server started with a larger --memory",
 	},
 	kernel.EndingCrashed: {name: "KernelDied", what: "the kernel died"},
 	kernel.EndingOutputLimit: {
-		name: "OutputLimit", what: "the execution wrote more than it may", remedy: "print less, write to a file, or ask for a larger max_output_bytes",
+		name: "OutputLimit", what: "the execution wrote more than it may", remedy: "print less, write to a file, or ask for a larger max_output_bytes, as far as the server allows it",
 	},
 	kernel.EndingDiskFull: {name: "DiskFull", what: "the workspace is full", remedy: "remove files below /home/user"},
 	kernel.EndingRestarted: {
@@ -56,7 +57,11 @@ func words(done kernel.Event) (name, value string) {
 		return e.name, e.what
 	}
 	parts := []string{e.what}
-	if done.Value != "" {
+	switch {
+	case done.Value == "":
+	case e.stated:
+		parts[0] = done.Value
+	default:
 		parts[0] += ": " + done.Value
 	}
 	switch done.State {

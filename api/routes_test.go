@@ -29,7 +29,7 @@ const (
 	framesOK = `{"type":"started","seq":0,"count":1}` + "\n" +
 		`{"type":"done","seq":0,"ending":"ok","state":"preserved","generation":2}` + "\n"
 	statusJSON = `{"id":"01J","context_id":"abc","generation":2,"state":"done","seq":9,"done":{"ending":"oom","state":"lost",` +
-		`"value":"the kernel was killed: the context ran out of memory; the context's variables are lost, and the next ` +
+		`"value":"out of memory: the kernel was killed; the context's variables are lost, and the next ` +
 		`execution has a fresh kernel; use less at a time, or have the server started with a larger --memory",` +
 		`"usage":{"cpu_ms":1,"wall_ms":2,"peak_bytes":3,"oom_kills":4}}}`
 )

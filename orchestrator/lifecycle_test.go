@@ -156,7 +156,7 @@ func TestKernelDeath(t *testing.T) {
 			require.Equal(t, kernel.EndingCrashed, h.run(id, "die").ending)
 		}
 		cc := h.eventually(id, orchestrator.StateFailed)
-		require.Contains(t, cc.Reason, "exit status 0")
+		require.Contains(t, cc.Reason, "exit status 1")
 		_, err := h.Execute(t.Context(), orchestrator.ExecuteRequest{Context: id})
 		require.ErrorIs(t, err, orchestrator.ErrConflict)
 		h.reopen()
@@ -178,7 +178,7 @@ func TestKernelDeath(t *testing.T) {
 		id := h.create()
 		h.engine.Hook(enginetest.Hooks{Start: func() error { return errors.New("no room") }})
 		require.Equal(t, kernel.EndingCrashed, h.run(id, "die").ending)
-		require.Contains(t, h.eventually(id, orchestrator.StateLost).Reason, "exit status 0")
+		require.Contains(t, h.eventually(id, orchestrator.StateLost).Reason, "exit status 1")
 		h.engine.Hook(enginetest.Hooks{})
 		require.Eventually(t, func() bool { return h.run(id, "print hi") == fine("hi\n") }, soon, time.Millisecond)
 	})

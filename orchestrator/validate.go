@@ -64,9 +64,9 @@ func validateExecute(req ExecuteRequest, maxTimeout time.Duration, maxOutput int
 	case len(req.Code) > MaxCode:
 		return fmt.Errorf("%w: the code has %d bytes, the most is %d", ErrTooLarge, len(req.Code), MaxCode)
 	case req.Timeout < 0 || req.Timeout > maxTimeout:
-		return fmt.Errorf("%w: timeout %v is not between 0 and %v", ErrInvalid, req.Timeout, maxTimeout)
+		return fmt.Errorf("%w: timeout %v is not between 0 and %v, which is the most that this server allows", ErrInvalid, req.Timeout, maxTimeout)
 	case req.MaxOutput < 0 || maxOutput > 0 && req.MaxOutput > maxOutput:
-		return fmt.Errorf("%w: %d bytes of output are not between 0 and %d", ErrInvalid, req.MaxOutput, maxOutput)
+		return fmt.Errorf("%w: %d bytes of output are not between 0 and %d, which is the most that this server allows", ErrInvalid, req.MaxOutput, maxOutput)
 	}
 	return validateEnv(req.Env)
 }

@@ -21,7 +21,10 @@ import (
 var flagNames = strings.NewReplacer("timeout_ms", "--timeout", "max_output_bytes", "--max-output")
 
 // ofOneRun words remedies for cubby run, which has no server.
-var ofOneRun = strings.NewReplacer("have the server started with a larger --memory", "a larger --memory")
+var ofOneRun = strings.NewReplacer(
+	"have the server started with a larger --memory", "a larger --memory",
+	", as far as the server allows it", "",
+)
 
 // console shows an execution to a person: output where it belongs, results as text, tracebacks on stderr, and at the end
 // what happened where that was not the code's own doing. Executions of cubby run and of a server look alike.
@@ -48,11 +51,26 @@ func (c *console) show(ev orchestrator.Event) error {
 		if ev.State == kernel.StateLost {
 			ev.State = kernel.StatePreserved // nothing comes after it that could miss its variables
 		}
+		if c.leftWell(ev) {
+			c.raised, ev.Ending, ev.Value = nil, kernel.EndingOK, ""
+		}
 		o := api.OutcomeOf(ev)
 		o.Value = ofOneRun.Replace(o.Value)
 		return c.end(o)
 	}
 	return nil
+}
+
+// leftWell reports whether code that is run once has ended itself, with the status of success.
+func (c *console) leftWell(done orchestrator.Event) bool {
+	switch done.Ending {
+	case kernel.EndingError: // of Python
+		return c.raised != nil && c.raised.Name == "SystemExit" && slices.Contains([]string{"", "0", "None"}, c.raised.Value)
+	case kernel.EndingCrashed:
+		return done.Value == "exit status 0"
+	default:
+		return false
+	}
 }
 
 // showLine prints one line of a server's answer to an execute.

@@ -45,6 +45,26 @@ func TestConsole(t *testing.T) {
 			},
 			err: "Traceback\nValueError: x\n", code: exitFailed,
 		},
+		"a program that ends itself well": {
+			events: []orchestrator.Event{
+				{Type: kernel.TypeStdout, Text: "a\n"},
+				{Type: kernel.TypeError, Name: "SystemExit", Value: "0", Traceback: "Traceback\nSystemExit: 0"}, done(kernel.EndingError),
+			},
+			out: "a\n",
+		},
+		"a program that ends itself with a status": {
+			events: []orchestrator.Event{
+				{Type: kernel.TypeError, Name: "SystemExit", Value: "3", Traceback: "Traceback\nSystemExit: 3"}, done(kernel.EndingError),
+			},
+			err: "Traceback\nSystemExit: 3\n", code: exitFailed,
+		},
+		"an interpreter that ends well": {
+			events: []orchestrator.Event{{Type: kernel.TypeDone, Ending: kernel.EndingCrashed, State: kernel.StateLost, Value: "exit status 0"}},
+		},
+		"an interpreter that ends with a status": {
+			events: []orchestrator.Event{{Type: kernel.TypeDone, Ending: kernel.EndingCrashed, State: kernel.StateLost, Value: "exit status 3"}},
+			err:    "cubby: the kernel died: exit status 3\n", code: exitFailed,
+		},
 		"an exception without a traceback": {
 			events: []orchestrator.Event{{Type: kernel.TypeError, Name: "Error", Value: "x"}, done(kernel.EndingError)},
 			err:    "Error: x\n", code: exitFailed,
@@ -75,7 +95,7 @@ func TestConsole(t *testing.T) {
 		},
 		"memory is this command's to give": {
 			events: []orchestrator.Event{done(kernel.EndingOOM)}, code: exitFailed,
-			err: "cubby: the kernel was killed: the context ran out of memory; use less at a time, or a larger --memory\n",
+			err: "cubby: out of memory: the kernel was killed; use less at a time, or a larger --memory\n",
 		},
 		"variables that nothing comes after to use are not missed": {
 			events: []orchestrator.Event{{Type: kernel.TypeDone, Ending: kernel.EndingCrashed, State: kernel.StateLost, Value: "signal: 11"}},

@@ -26,7 +26,7 @@ func (a *app) runCommand() *cobra.Command {
 		Long: `Run code once, in a container of its own, without a server. Output streams as it comes; results are printed as text.
 Nothing stays behind. The first Ctrl-C interrupts the code, a second one leaves at once; the container then ends by itself.
 
-Exit codes: 0; 1 where the code failed; 125 where cubby or the container engine did.`,
+Exit codes: 0, also where the code ends itself with that status; 1 where it failed; 125 where cubby or the container engine did.`,
 		Example: `  cubby run -c 'print(1 + 1)'
   cubby run script.js
   echo 'import sys; sys.version' | cubby run -

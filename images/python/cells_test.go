@@ -68,6 +68,7 @@ func TestCells(t *testing.T) {
 		{"unknown magic", "%nope", want{error: "UsageError"}},
 		{"sys.exit", "import sys; sys.exit(3)", want{error: "SystemExit"}},
 		{"exit", "exit()", want{error: "SystemExit"}},
+		{"exit with a status", "exit(3)", want{error: "SystemExit"}},
 		{"quit", "quit", want{error: "SystemExit"}},
 		{"group of exceptions", "raise ExceptionGroup('g', [ValueError(1)])", want{error: "ExceptionGroup"}},
 		{"input", "input()", want{error: "EOFError"}},

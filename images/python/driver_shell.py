@@ -10,11 +10,12 @@ from os import environ, stat
 from os.path import dirname
 from site import addsitedir, getusersitepackages
 
+from IPython.core.autocall import ExitAutocall
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.events import EventManager, available_events
 from IPython.core.interactiveshell import InteractiveShell
-from traitlets import Type
+from traitlets import Type, default
 from traitlets.config import Config
 
 from driver_results import register
@@ -42,6 +43,13 @@ class Error:
         except Exception:
             self.value = f"<{self.name} whose __str__ raises>"
         self.traceback = f"{self.name}: {self.value}" if lines is None else "\n".join(lines)
+
+
+class Exit(ExitAutocall):
+    """What exit and quit are: they end the cell, as sys.exit does."""
+
+    def __call__(self, code=None):
+        raise SystemExit if code is None else SystemExit(code)
 
 
 class ResultHook(DisplayHook):
@@ -173,9 +181,9 @@ class Shell(InteractiveShell):
     def enable_gui(self, gui=None):
         """Do nothing: %matplotlib inline asks for no event loop, and others have no screen."""
 
-    def ask_exit(self):
-        """Be asked by exit and quit: they end the cell, as sys.exit does."""
-        raise SystemExit
+    @default("exiter")
+    def _make_exiter(self):
+        return Exit(self)
 
     # Commands
 

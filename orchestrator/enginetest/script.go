@@ -175,7 +175,7 @@ func (k *script) wait(ctx context.Context, verb, gate string) (failure string, e
 	var open, interrupted <-chan struct{}
 	switch verb {
 	case "die":
-		k.die("exit status 0")
+		k.die("exit status 1")
 	case "gate":
 		open, interrupted = k.gates.pass(gate), k.interrupt
 	}
