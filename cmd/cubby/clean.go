@@ -16,20 +16,24 @@ import (
 )
 
 func (a *app) cleanCommand() *cobra.Command {
-	var yes, all bool
+	var yes, all, keepImages bool
 	cmd := &cobra.Command{
 		Use:   "clean --yes",
 		Short: "Remove what the server of a state directory made, and images that nothing uses",
 		Long: `Remove all contexts of the server that has its state in --state-dir, with their containers and files, and the images
 that cubby made and no container uses, but for languages that were added (cubby images add). That server must not run.
-Other servers of this engine keep their contexts.
+Other servers of this engine keep their contexts, but have to build again an image that none of them was using: with
+--keep-images all images stay.
 
 With --all, remove every container, volume and image that cubby made on this engine, whichever server made it. State
 directories stay; their servers list their contexts as lost.`,
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			clean := a.clean
-			what := "all contexts of the server with the state directory " + a.config.StateDir + " with their files, and unused images"
+			clean := func(ctx context.Context) (docker.Removed, error) { return a.clean(ctx, keepImages) }
+			what := "all contexts of the server with the state directory " + a.config.StateDir + " with their files"
+			if !keepImages {
+				what += ", and unused images"
+			}
 			if all {
 				clean = a.cleanAll
 				what = "all contexts of all cubby servers of this engine with their files, and the images"
@@ -48,19 +52,25 @@ directories stay; their servers list their contexts as lost.`,
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "yes, remove them")
 	cmd.Flags().BoolVar(&all, "all", false, "remove what all servers of this engine made")
+	cmd.Flags().BoolVar(&keepImages, "keep-images", false, "leave the images alone")
+	cmd.MarkFlagsMutuallyExclusive("all", "keep-images")
 	a.take(cmd, "state-dir")
 	return cmd
 }
 
-// clean removes the contexts of the server of the state directory, and the images that nothing uses then. It holds the
-// state directory meanwhile, so that no server makes what nobody would find again.
-func (a *app) clean(ctx context.Context) (removed docker.Removed, err error) {
+// clean removes the contexts of the server of the state directory, and the images that nothing uses then, unless they
+// are to be kept. It holds the state directory meanwhile, so that no server makes what nobody would find again.
+func (a *app) clean(ctx context.Context, keepImages bool) (removed docker.Removed, err error) {
 	state, err := openIdle(a.config.StateDir)
 	if err != nil {
 		return removed, err
 	}
+	cleanImages := a.cleanImages
+	if keepImages {
+		cleanImages = func(context.Context) (docker.Removed, error) { return docker.Removed{}, nil }
+	}
 	if state == nil {
-		return a.cleanImages(ctx)
+		return cleanImages(ctx)
 	}
 	defer func() { err = errors.Join(err, state.Close()) }()
 	e, err := a.connect(ctx, state.Instance(), a.logger())
@@ -72,7 +82,7 @@ func (a *app) clean(ctx context.Context) (removed docker.Removed, err error) {
 	if err == nil {
 		err = forget(state)
 	}
-	removed, imagesErr := a.cleanImages(ctx)
+	removed, imagesErr := cleanImages(ctx)
 	removed.Containers, removed.Volumes = own.Containers, own.Volumes
 	return removed, errors.Join(err, imagesErr)
 }

@@ -48,6 +48,13 @@ func TestClean(t *testing.T) {
 		require.Equal(t, []string{"instance " + instance, "stages cubby.stage", "unused images but cubby.added"}, c.engine.cleaned)
 		require.Empty(t, records(t, dir))
 	})
+	t.Run("keeps all images with --keep-images", func(t *testing.T) {
+		c := littered(t)
+		dir, instance := lived(t)
+		require.Equal(t, "removed 3 containers, 2 volumes, 0 images\n", c.ok("clean", "--yes", "--keep-images", "--state-dir", dir))
+		require.Equal(t, []string{"instance " + instance}, c.engine.cleaned)
+		require.Empty(t, records(t, dir))
+	})
 	t.Run("where no server has run, removes images only, and makes nothing", func(t *testing.T) {
 		c := littered(t)
 		dir := filepath.Join(t.TempDir(), "state")

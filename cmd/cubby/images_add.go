@@ -65,12 +65,8 @@ func (a *app) addLanguage(ctx context.Context, e engine, o images.AddOptions) er
 	if err != nil {
 		return fmt.Errorf("add %s: %w", o.Name, err)
 	}
-	for _, old := range before.added {
-		if old.language.Name == added.Name && old.fits && old.Tag != added.Tag {
-			if err := removeUnlessUsed(ctx, e, old.Tag); err != nil {
-				return err
-			}
-		}
+	if err := removeSuperseded(ctx, e, before, added); err != nil {
+		return err
 	}
 	names := make([]string, 0, len(before.own)+1)
 	for _, l := range before.own {
@@ -81,10 +77,23 @@ func (a *app) addLanguage(ctx context.Context, e engine, o images.AddOptions) er
 	return err
 }
 
-// removeUnlessUsed removes an image, unless a container uses it.
-func removeUnlessUsed(ctx context.Context, e engine, tag string) error {
-	if err := e.RemoveImage(ctx, tag); !errors.Is(err, orchestrator.ErrConflict) {
+// removeSuperseded removes the images whose place one that was added has taken, unless a container uses them.
+func removeSuperseded(ctx context.Context, e engine, before catalog, added images.Added) error {
+	now, err := e.ImageID(ctx, added.Tag)
+	if err != nil {
 		return err
+	}
+	for _, old := range before.added {
+		ref := old.Tag
+		if ref == added.Tag { // that is the new one by now
+			ref = old.ID
+		}
+		if old.language.Name != added.Name || !old.fits || ref == now.ID {
+			continue
+		}
+		if err := e.RemoveImage(ctx, ref); err != nil && !errors.Is(err, orchestrator.ErrConflict) {
+			return err
+		}
 	}
 	return nil
 }
