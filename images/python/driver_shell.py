@@ -24,7 +24,7 @@ _HERE = dirname(__file__) + "/"
 PIP_DOWNLOADS = re.compile(r"\bpip3?\b.*\b(install|download)\b").search
 NO_NETWORK = """\
 hint: this context has no network, so pip cannot reach a package index. Whoever operates the server can give contexts
-the network "internet", or add the package to images/python/packages/requirements.in and build the image again.
+the network "internet" (cubby serve --network internet), or an image with the package (cubby images add).
 """
 
 
