@@ -61,10 +61,15 @@ func (n *native) Boot(ctx context.Context) (version string, err error) {
 		version = frame.Version
 		return frame.Type == driverBoot
 	})
-	if err != nil {
-		return "", fmt.Errorf("%w%s", err, n.boot.report())
+	switch {
+	case err == nil:
+		return version, nil
+	case errors.Is(err, ErrExited):
+		err = fmt.Errorf("%w: %s", err, n.exit.Value)
+	case ctx.Err() != nil:
+		err = fmt.Errorf("the driver has sent no boot frame in time: %w", ctx.Err())
 	}
-	return version, nil
+	return "", fmt.Errorf("%w%s", err, n.boot.report())
 }
 
 // start starts the driver and what reads from it.

@@ -22,7 +22,7 @@ func TestNativeBoot(t *testing.T) {
 		m := newMachine(t, "no module named x")
 		_, err := m.Boot(t.Context())
 		require.ErrorIs(t, err, ErrExited)
-		require.ErrorContains(t, err, "no module named x")
+		require.ErrorContains(t, err, "exit status 1: no module named x")
 		require.Equal(t, Exit{Value: "exit status 1", Process: fmt.Sprintf("test, pid %d", m.process.pid)}, m.Exit())
 	})
 	t.Run("program that is not there is an error", func(t *testing.T) {
