@@ -33,19 +33,27 @@ func cgroupMeter(root string) func() Sample {
 
 // cgroupPressure returns a function that reads what fills the container's memory, as cgroupMeter does.
 func cgroupPressure(root string) func() Pressure {
-	limit, stat := filepath.Join(root, "memory/memory.limit_in_bytes"), filepath.Join(root, "memory/memory.stat")
-	prefix, anonymous, mapped := "total_", "rss", "mapped_file"
+	in := func(name string) string { return filepath.Join(root, name) }
+	limit, used, stat := in("memory/memory.limit_in_bytes"), in("memory/memory.usage_in_bytes"), in("memory/memory.stat")
+	prefix, mapped := "total_", "mapped_file"
+	cpu, user, system := in("cpuacct/cpuacct.stat"), "user", "system"
+	millis := func(hundredths int64) int64 { return hundredths * 10 }
 	if isVersion2(root) {
-		limit, stat = filepath.Join(root, "memory.max"), filepath.Join(root, "memory.stat")
-		prefix, anonymous, mapped = "", "anon", "file_mapped"
+		limit, used, stat = in("memory.max"), in("memory.current"), in("memory.stat")
+		prefix, mapped = "", "file_mapped"
+		cpu, user, system = in("cpu.stat"), "user_usec", "system_usec"
+		millis = func(micros int64) int64 { return micros / 1000 }
 	}
 	return func() Pressure {
 		return Pressure{
-			LimitBytes:     readField(limit, ""),
-			AnonymousBytes: readField(stat, prefix+anonymous),
-			MappedBytes:    readField(stat, prefix+mapped),
-			MajorFaults:    readField(stat, prefix+"pgmajfault"),
-			Refaults:       readField(stat, prefix+"workingset_refault_file"), // Linux before 5.9 does not tell them apart
+			LimitBytes:   readField(limit, ""),
+			UsedBytes:    readField(used, ""),
+			FileBytes:    readField(stat, prefix+"inactive_file") + readField(stat, prefix+"active_file"),
+			MappedBytes:  readField(stat, prefix+mapped),
+			MajorFaults:  readField(stat, prefix+"pgmajfault"),
+			Refaults:     readField(stat, prefix+"workingset_refault_file"), // Linux before 5.9 does not tell them apart
+			UserMillis:   millis(readField(cpu, user)),
+			SystemMillis: millis(readField(cpu, system)),
 		}
 	}
 }

@@ -43,19 +43,25 @@ func TestCgroupMeter(t *testing.T) {
 }
 
 func TestCgroupPressure(t *testing.T) {
-	want := Pressure{LimitBytes: 1 << 30, AnonymousBytes: 11, MappedBytes: 12, MajorFaults: 13, Refaults: 14}
+	want := Pressure{
+		LimitBytes: 1 << 30, UsedBytes: 10, FileBytes: 11, MappedBytes: 12, MajorFaults: 13, Refaults: 14, UserMillis: 150, SystemMillis: 20,
+	}
 	for name, tt := range map[string]struct {
 		files map[string]string
 		want  Pressure
 	}{
 		"version 1": {map[string]string{
 			"memory/memory.limit_in_bytes": "1073741824\n",
-			"memory/memory.stat":           "rss 1\ntotal_rss 11\ntotal_rss_huge 2\ntotal_mapped_file 12\ntotal_pgmajfault 13\ntotal_workingset_refault_file 14\n",
+			"memory/memory.usage_in_bytes": "10\n",
+			"memory/memory.stat":           "active_file 1\ntotal_inactive_file 4\ntotal_active_file 7\ntotal_mapped_file 12\ntotal_pgmajfault 13\ntotal_workingset_refault_file 14\n",
+			"cpuacct/cpuacct.stat":         "user 15\nsystem 2\n",
 		}, want},
 		"version 2": {map[string]string{
 			"cgroup.controllers": "cpu memory\n",
 			"memory.max":         "1073741824\n",
-			"memory.stat":        "anon 11\nfile_mapped 12\npgmajfault 13\nworkingset_refault_anon 1\nworkingset_refault_file 14\n",
+			"memory.current":     "10\n",
+			"memory.stat":        "file 2\nfile_mapped 12\ninactive_file 4\nactive_file 7\npgmajfault 13\nworkingset_refault_anon 1\nworkingset_refault_file 14\n",
+			"cpu.stat":           "usage_usec 170000\nuser_usec 150000\nsystem_usec 20000\n",
 		}, want},
 		"no limit":                 {map[string]string{"cgroup.controllers": "memory\n", "memory.max": "max\n"}, Pressure{}},
 		"nothing that can be read": {nil, Pressure{}},

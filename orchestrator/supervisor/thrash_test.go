@@ -14,8 +14,8 @@ import (
 func thrashing(passed time.Duration) Pressure {
 	seconds := int64(passed / time.Second)
 	return Pressure{
-		LimitBytes: 1 << 30, AnonymousBytes: 1056837632, MappedBytes: 4 << 20, // the supervisor's own, which is locked
-		MajorFaults: 150 * seconds, Refaults: 100_000 * seconds,
+		LimitBytes: 1 << 30, UsedBytes: 1<<30 - 4096, FileBytes: 12 << 20, MappedBytes: 4 << 20, // the supervisor's own, which is locked
+		MajorFaults: 150 * seconds, Refaults: 100_000 * seconds, UserMillis: 20 * seconds, SystemMillis: 450 * seconds,
 	}
 }
 
@@ -30,14 +30,16 @@ func TestThrashWatch(t *testing.T) {
 		}, 7 * time.Second},
 		"thrashing with a pause": {func(p *Pressure, passed time.Duration) {
 			if passed == 4*time.Second {
-				p.AnonymousBytes /= 2
+				p.UsedBytes /= 2
 			}
 		}, 10 * time.Second},
-		"large files read at the limit":   {func(p *Pressure, _ time.Duration) { p.MajorFaults = 0 }, 0},
-		"large files mapped at the limit": {func(p *Pressure, _ time.Duration) { p.MappedBytes = 40 << 20 }, 0},
-		"a cache that is too small":       {func(p *Pressure, _ time.Duration) { p.AnonymousBytes /= 2 }, 0},
-		"a program that is read once":     {func(p *Pressure, _ time.Duration) { p.Refaults = 0 }, 0},
-		"no limit":                        {func(p *Pressure, _ time.Duration) { p.LimitBytes = 0 }, 0},
+		"large files read at the limit":        {func(p *Pressure, _ time.Duration) { p.MajorFaults = 0 }, 0},
+		"large files mapped at the limit":      {func(p *Pressure, _ time.Duration) { p.MappedBytes = 40 << 20 }, 0},
+		"a cache that is too small":            {func(p *Pressure, _ time.Duration) { p.FileBytes = 512 << 20 }, 0},
+		"programs that are run":                {func(p *Pressure, _ time.Duration) { p.UserMillis *= 5 }, 0},
+		"programs that are run on a busy host": {func(p *Pressure, _ time.Duration) { p.SystemMillis /= 5 }, 0},
+		"a program that is read once":          {func(p *Pressure, _ time.Duration) { p.Refaults = 0 }, 0},
+		"no limit":                             {func(p *Pressure, _ time.Duration) { p.LimitBytes = 0 }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
