@@ -6,12 +6,31 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"cubby/orchestrator"
 	"cubby/orchestrator/kernel"
 )
+
+func TestWhatCannotBeShownIsThrown(t *testing.T) {
+	c := boot(t)
+	for name, thrown := range map[string]string{
+		"a revoked proxy":              "(() => { const { proxy, revoke } = Proxy.revocable({}, {}); revoke(); return proxy })()",
+		"an error without a prototype": "new Proxy(new Error('x'), { getPrototypeOf() { throw 2 } })",
+		"one that inherits":            "Object.create(new Proxy({}, { getPrototypeOf() { throw 1 } }))",
+	} {
+		for _, code := range []string{"throw " + thrown, "await Promise.reject(" + thrown + ")"} {
+			t.Run(name, func(t *testing.T) {
+				c := c.In(t)
+				r := c.DoWithin(code, 10*time.Second)
+				require.Equal(t, kernel.EndingError, r.Done.Ending, r.Done.Value)
+				require.Equal(t, want{Main: "2"}, c.Do("1 + 1").Want())
+			})
+		}
+	}
+}
 
 func TestCells(t *testing.T) {
 	cells{

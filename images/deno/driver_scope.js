@@ -85,8 +85,12 @@ export function provideImports() {
 
 /** Return what to add to an error, if it is that of a module that could not be fetched because there is no network. */
 export function hintFor(error) {
-  const fetched = error instanceof Error && error.code === "ERR_MODULE_NOT_FOUND" && /https?:/.test(error.message);
-  return fetched && !hasNetwork() ? NO_NETWORK : "";
+  try {
+    const fetched = error instanceof Error && error.code === "ERR_MODULE_NOT_FOUND" && /https?:/.test(error.message);
+    return fetched && !hasNetwork() ? NO_NETWORK : "";
+  } catch { // it cannot be asked
+    return "";
+  }
 }
 
 /**
@@ -94,13 +98,17 @@ export function hintFor(error) {
  * event loop would take the process with it.
  */
 export function provideTimers() {
+  const follow = (callback, values) => void then(then(resolved, () => callback(...values)), undefined, reportError);
+  const provide = (object, name, make) => {
+    const given = object[name];
+    object[name] = Object.defineProperties(make(given), Object.getOwnPropertyDescriptors(given));
+  };
   for (const name of ["setTimeout", "setInterval"]) {
-    const set = globalThis[name];
-    const after = (callback, ...rest) => set(typeof callback !== "function" ? callback : (...values) => {
-      then(then(resolved, () => callback(...values)), undefined, reportError);
-    }, ...rest);
-    globalThis[name] = Object.defineProperties(after, Object.getOwnPropertyDescriptors(set));
+    provide(globalThis, name, (set) => (callback, ...rest) =>
+      set(typeof callback === "function" ? (...values) => follow(callback, values) : callback, ...rest));
   }
+  provide(process, "nextTick", (tick) => (callback, ...values) =>
+    typeof callback === "function" ? follow(callback, values) : tick(callback));
 }
 
 /** Report whether there is a route to anywhere. */

@@ -68,6 +68,8 @@ func TestInterrupt(t *testing.T) {
 		{"await of a timer", "await new Promise(r => setTimeout(r, 60_000))"},
 		{"promise that never comes", "new Promise(() => {})"},
 		{"endless microtasks", "for (;;) await null"},
+		{"endless microtasks that nobody waits for", "const again = () => queueMicrotask(again); again()"},
+		{"endless ticks", "const tick = () => process.nextTick(tick); tick()"},
 		{"loop after a timer", "await new Promise(r => setTimeout(r, 1)); for (;;);"},
 		{"loop in a timer", "setTimeout(() => { for (;;); }); await new Promise(() => {})"},
 		{"awaited children", "for (;;) await new Deno.Command('sleep', { args: ['60'] }).output()"},

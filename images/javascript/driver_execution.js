@@ -177,8 +177,8 @@ class Runner {
 
   /** End the execution of that serial number, if it has finished and nothing has ended it meanwhile. */
   turned(serial) {
-    if (this.#running?.serial === serial) {
-      this.#end(this.#running, this.#running.error);
+    if (this.#running?.serial === serial) { // what it has left behind may run on, and have been terminated
+      this.#end(this.#running, this.#running.error ?? (isTerminated(serial) ? INTERRUPTED : undefined));
     }
   }
 

@@ -78,6 +78,7 @@ func TestInterrupt(t *testing.T) {
 		{"await of a timer", "await new Promise(r => setTimeout(r, 60_000))"},
 		{"promise that never comes", "new Promise(() => {})"},
 		{"endless microtasks", "for (;;) await null"},
+		{"endless microtasks that nobody waits for", "const again = () => queueMicrotask(again); again()"},
 		{"endless immediates", "for (;;) await new Promise(setImmediate)"},
 		{"loop after an await", "await 1; for (;;);"},
 		{"loop in a timer", "setTimeout(() => { for (;;); }); await new Promise(() => {})"},
