@@ -4,6 +4,7 @@ package java
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -37,6 +38,10 @@ func TestCells(t *testing.T) {
 		{"a pool prints for what runs", "pool.submit(() -> System.out.println(2)).get()", want{Out: "2\n"}},
 		{"virtual threads", "Thread.startVirtualThread(() -> System.out.println(\"v\")).join();", want{Out: "v\n"}},
 		{"compiler", "String s = 1;", want{Error: "CompilationException: line 1: incompatible types: int cannot be converted to java.lang.String"}},
+		{"too long a text", "var s = \"" + strings.Repeat("x", 70_000) + "\";", want{Error: "CompilationException: line 1: constant string too long"}},
+		{"another after it", "x + 1", want{Main: "6"}},
+		{"too long a text in pieces", "String s = \"" + strings.Repeat("x", 40_000) + "\"\n + \"" + strings.Repeat("y", 40_000) + "\";", want{Error: "CompilationException: line 1: constant string too long"}},
+		{"another after that", "var s = \"short\";\ns", want{Main: "short"}},
 		{"line of the cell", "int ok = 1;\n\nnope();", want{Error: "CompilationException: line 3: cannot find symbol"}},
 		{"type that nobody declares", "Nope n = null;", want{Error: "CompilationException: line 1: cannot find symbol"}},
 		{"syntax", "int z = ;", want{Error: "SyntaxError: line 1: illegal start of expression"}},

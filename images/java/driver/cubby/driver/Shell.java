@@ -119,6 +119,12 @@ final class Shell {
         if (event.status() == Status.REJECTED) {
             return Failure.of(jshell.diagnostics(snippet).toList(), snippet.source(), part.line);
         }
+        if (Compiler.exceedsLimits(jshell, snippet)) {
+            Failure failure = Failure.of(jshell.diagnostics(snippet).toList(), snippet.source(), part.line);
+            jshell.drop(snippet);
+            Compiler.renew(jshell);
+            return failure;
+        }
         if (execution.interrupted && (thrown != null || engine.takeRefusal())) {
             return Failure.interrupted();
         }
