@@ -48,7 +48,8 @@ func TestConsole(t *testing.T) {
 		"a program that ends itself well": {
 			events: []orchestrator.Event{
 				{Type: kernel.TypeStdout, Text: "a\n"},
-				{Type: kernel.TypeError, Name: "SystemExit", Value: "0", Traceback: "Traceback\nSystemExit: 0"}, done(kernel.EndingError),
+				{Type: kernel.TypeError, Name: "SystemExit", Value: "0", Traceback: "Traceback\nSystemExit: 0"},
+				done(kernel.EndingError),
 			},
 			out: "a\n",
 		},
