@@ -24,9 +24,6 @@ var ErrNewer = errors.New("state directory was written by a newer version")
 // errCorrupt says that what is in the file cannot have been written by a store.
 var errCorrupt = errors.New("corrupt store")
 
-// schema is the version of the records. A program refuses what is newer than its own.
-const schema = 1
-
 // lockPatience is how long Open waits for a process that is just leaving.
 const lockPatience = 2 * time.Second
 

@@ -13,6 +13,9 @@ import (
 	"go.etcd.io/bbolt"
 )
 
+// schema is the version of the records. A program refuses what is newer than its own.
+const schema = 1
+
 var (
 	bucketMeta      = []byte("meta")
 	bucketContexts  = []byte("contexts")
