@@ -45,7 +45,7 @@ func TestB20Sabotage(t *testing.T) {
 		"little recursion":                 "import sys; sys.setrecursionlimit(60)",
 		"SIGINT's default":                 "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL); signal.raise_signal(signal.SIGINT)",
 		"an alarm that raises":             "import signal\nsignal.signal(signal.SIGALRM, lambda *a: 1/0); signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)\nwhile True: pass",
-		"an alarm that kills":              "import signal; signal.setitimer(signal.ITIMER_REAL, 0.05)",
+		"an alarm that kills":              "import signal, time; signal.setitimer(signal.ITIMER_REAL, 0.05); time.sleep(2)",
 		"hooks of the interpreter":         "import sys\nsys.excepthook = sys.unraisablehook = sys.displayhook = sys.breakpointhook = None\n1/0",
 		"an audit hook that refuses":       "import sys\ndef hook(event, args):\n    if event in ('exec', 'compile', 'import'): raise RuntimeError(event)\nsys.addaudithook(hook)",
 		"weak references, at the exit":     "import atexit, os; atexit.register(os._exit, 9); import weakref; weakref.ref = None",

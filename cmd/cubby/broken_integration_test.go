@@ -62,7 +62,7 @@ func TestIntegrationBrokenImages(t *testing.T) {
 		"whose driver dies at boot": {
 			"COPY driver.py /opt/cubby/driver.py\n",
 			map[string]string{"driver.py": "raise SystemExit('no module named x')\n"},
-			"kernel exited: no module named x",
+			"kernel exited: exit status 1: no module named x",
 		},
 		"without a supervisor":          {"RUN rm /opt/cubby/supervisor\n", map[string]string{}, "/opt/cubby/supervisor cannot be run: stat /opt/cubby/supervisor: no such file"},
 		"with one that cannot be run":   {"RUN chmod 644 /opt/cubby/supervisor\n", map[string]string{}, "/opt/cubby/supervisor cannot be run: permission denied"},
