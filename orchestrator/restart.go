@@ -172,7 +172,13 @@ func (s *session) kernelDied(ctx context.Context, name, why string) {
 	s.setState(StateRestarting) // nothing more is sent to it
 	s.mu.Unlock()
 	s.m.log.Info("kernel died", "context", id, "reason", why)
-	err := s.replaceDead(ctx, failed, "its kernel died: "+why)
+	why = "its kernel died: " + why
+	var err error
+	if failed {
+		err = s.fail(why + ", the third time within a minute")
+	} else {
+		err = s.replaceOrLose(ctx, why)
+	}
 	if err != nil && ctx.Err() == nil {
 		s.m.log.Error("dead kernel not replaced", "context", id, "error", err)
 	}
@@ -182,11 +188,8 @@ func (s *session) kernelDied(ctx context.Context, name, why string) {
 // context that is restarting is one whose kernel's death has been told and not yet dealt with, and mu.
 func (s *session) holdsContainer() bool { return s.state == StateReady || s.state == StateRestarting }
 
-// replaceDead brings a new container, or gives the context up.
-func (s *session) replaceDead(ctx context.Context, failed bool, why string) error {
-	if failed {
-		return s.fail(fmt.Sprintf("%s, the third time within a minute", why))
-	}
+// replaceOrLose brings a new container; where there is none to be had, the context is lost.
+func (s *session) replaceOrLose(ctx context.Context, why string) error {
 	err := s.recreate(ctx, kernel.EndingLost, why)
 	if err != nil && ctx.Err() == nil {
 		return errors.Join(err, s.lose(why+", and it could not be replaced"))

@@ -94,7 +94,7 @@ func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, tried *att
 	case found.State != ContainerRunning || found.Finished:
 		lost = s.lose(tried.fate(found))
 	case !refused.IsZero() && time.Since(refused) > attachPatience:
-		lost = s.replaceDead(ctx, false, "its container ran, but its supervisor could not be reached")
+		lost = s.replaceOrLose(ctx, "its container ran, but its supervisor could not be reached")
 	default:
 		conn, err := s.reattach(ctx, container, record.Container)
 		if err == nil {
@@ -102,7 +102,7 @@ func (s *session) reconnect(ctx context.Context, broken *kernel.Conn, tried *att
 			return true
 		}
 		if foreign, ok := errors.AsType[*kernel.VersionError](err); ok { // it will not learn ours
-			lost = s.replaceDead(ctx, false, "its container is of another version of cubby: "+foreign.Error())
+			lost = s.replaceOrLose(ctx, "its container is of another version of cubby: "+foreign.Error())
 			break
 		}
 		s.m.log.Debug("bridge refused", "context", record.ID, "error", err)

@@ -23,14 +23,16 @@ func TestB6ControlBytesToAHuman(t *testing.T) {
 	got := s.run(t, cc, code)
 	require.Equal(t, []string{hostile, hostile}, []string{got.stdout, got.stderr}, "the API")
 
-	lines := []string{"ctx", "exec", "--url", s.client.URL, cc, "-c", code}
+	running := func(code string, flags ...string) []string {
+		return append([]string{"ctx", "exec", "--url", s.client.URL, cc, "-c", code}, flags...)
+	}
 	for name, tt := range map[string]struct {
 		args []string
 		want string
 	}{
-		"a terminal":               {lines, shown},
-		"a terminal that asks":     {append(lines, "--raw"), hostile},
-		"a terminal told an error": {[]string{"ctx", "exec", "--url", s.client.URL, cc, "-c", fmt.Sprintf("raise Exception(%q)", hostile)}, shown},
+		"a terminal":               {running(code), shown},
+		"a terminal that asks":     {running(code, "--raw"), hostile},
+		"a terminal told an error": {running(fmt.Sprintf("raise Exception(%q)", hostile)), shown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			seen := onTerminal(t, s.program, tt.args...)

@@ -63,13 +63,13 @@ func Open(dir string) (*Store, error) {
 // isCorrupt reports whether an error of open proves that the file is corrupt: a want of descriptors, memory or room does
 // not, and neither does a disk that fails.
 func isCorrupt(path string, err error) bool {
+	if err == nil {
+		return false
+	}
 	for _, proof := range []error{errCorrupt, bbolterrors.ErrInvalid, bbolterrors.ErrVersionMismatch, bbolterrors.ErrChecksum} {
 		if errors.Is(err, proof) {
 			return true
 		}
-	}
-	if err == nil {
-		return false
 	}
 	info, unknown := os.Stat(path) // bbolt has no error of its own for a file that is too small
 	return unknown == nil && info.Size() > 0 && info.Size() < int64(2*os.Getpagesize())

@@ -45,15 +45,16 @@ func cgroupPressure(root string) func() Pressure {
 		millis = func(micros int64) int64 { return micros / 1000 }
 	}
 	return func() Pressure {
+		pages, times := readFields(stat), readFields(cpu)
 		return Pressure{
 			LimitBytes:   readField(limit, ""),
 			UsedBytes:    readField(used, ""),
-			FileBytes:    readField(stat, prefix+"inactive_file") + readField(stat, prefix+"active_file"),
-			MappedBytes:  readField(stat, prefix+mapped),
-			MajorFaults:  readField(stat, prefix+"pgmajfault"),
-			Refaults:     readField(stat, prefix+"workingset_refault_file"), // Linux before 5.9 does not tell them apart
-			UserMillis:   millis(readField(cpu, user)),
-			SystemMillis: millis(readField(cpu, system)),
+			FileBytes:    pages[prefix+"inactive_file"] + pages[prefix+"active_file"],
+			MappedBytes:  pages[prefix+mapped],
+			MajorFaults:  pages[prefix+"pgmajfault"],
+			Refaults:     pages[prefix+"workingset_refault_file"], // Linux before 5.9 does not tell them apart
+			UserMillis:   millis(times[user]),
+			SystemMillis: millis(times[system]),
 		}
 	}
 }
@@ -65,20 +66,23 @@ func isVersion2(root string) bool {
 }
 
 // readField reads the number after a name in a file of "name number" lines, or the only number of a file.
-func readField(path, name string) int64 {
+func readField(path, name string) int64 { return readFields(path)[name] }
+
+// readFields reads all the numbers of such a file by their names; an only one has none.
+func readFields(path string) map[string]int64 {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return 0
+		return nil
 	}
+	fields := map[string]int64{}
 	for line := range strings.Lines(string(text)) {
-		fields := strings.Fields(line)
-		if len(fields) == 0 || (name != "" && (len(fields) != 2 || fields[0] != name)) {
-			continue
+		name, number, named := strings.Cut(strings.TrimSpace(line), " ")
+		if !named {
+			name, number = "", name
 		}
-		number, err := strconv.ParseInt(fields[len(fields)-1], 10, 64)
-		if err == nil {
-			return number
+		if n, err := strconv.ParseInt(number, 10, 64); err == nil {
+			fields[name] = n
 		}
 	}
-	return 0
+	return fields
 }

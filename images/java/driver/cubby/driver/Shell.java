@@ -117,10 +117,10 @@ final class Shell {
         Throwable thrown = engine.takeThrown();
         Snippet snippet = event.snippet();
         if (event.status() == Status.REJECTED) {
-            return Failure.of(jshell.diagnostics(snippet).toList(), snippet.source(), part.line);
+            return refused(snippet, part.line);
         }
         if (Compiler.exceedsLimits(jshell, snippet)) {
-            Failure failure = Failure.of(jshell.diagnostics(snippet).toList(), snippet.source(), part.line);
+            Failure failure = refused(snippet, part.line);
             jshell.drop(snippet);
             Compiler.renew(jshell);
             return failure;
@@ -155,11 +155,14 @@ final class Shell {
     private Failure undeclared(List<Snippet> declared) {
         for (Snippet snippet : declared) {
             if (jshell.status(snippet) == Status.RECOVERABLE_NOT_DEFINED) {
-                int line = places.get(snippet.id()).line;
-                return Failure.of(jshell.diagnostics(snippet).toList(), snippet.source(), line);
+                return refused(snippet, places.get(snippet.id()).line);
             }
         }
         return null;
+    }
+
+    private Failure refused(Snippet snippet, int line) {
+        return Failure.of(jshell.diagnostics(snippet).toList(), snippet.source(), line);
     }
 
     private Failure unresolved(UnresolvedReferenceException exception) {
