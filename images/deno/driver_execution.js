@@ -5,11 +5,10 @@
 
 import { die, send, sendText } from "./driver_channel.js";
 import { loadLexer, rewrite, usesModules } from "./driver_code.js";
-import { evaluating, settle, terminated } from "./driver_interrupts.js";
+import { settle, terminated } from "./driver_cells.js";
 import { begin, enter, here, print } from "./driver_output.js";
 import { bundleOf, errorOf, jsonOf, PREFIX } from "./driver_results.js";
-import { defineProperty, deleteProperty, encode, keys, randomUUID, replaceAll, resolved, setPrototypeOf,
-  stringify, then } from "./driver_safe.js";
+import { define, deleteProperty, encode, keys, resolved, secret, setPrototypeOf, stringify, then } from "./driver_safe.js";
 import { hintFor, replaceVariables, setVariables } from "./driver_scope.js";
 
 const INTERRUPTED = {
@@ -68,8 +67,7 @@ export class Runner {
 
   /** End what ran until V8 has terminated it, because the worker could not wait for the driver to do so. */
   interrupted() {
-    terminated();
-    if (this.#running !== null) {
+    if (terminated() && this.#running !== null) {
       this.#finish(this.#running, this.#running.held ?? INTERRUPTED);
     }
   }
@@ -114,18 +112,16 @@ export class Runner {
     define(name, () => {
       if (!begun) {
         begun = true;
-        return then(resolved, () => evaluating(false));
+        return resolved;
       }
       deleteProperty(globalThis, name);
       enter(execution);
       return undefined;
     });
-    evaluating(true);
     this.#inspector.ask("Runtime.evaluate", {
       __proto__: null, expression: PREFIX(name) + script, objectGroup: CELL, replMode: true,
     }, (response) => {
       deleteProperty(globalThis, name); // a syntax error has left it
-      evaluating(false);
       this.#settle(execution, response);
     });
   }
@@ -222,24 +218,12 @@ export class Runner {
     }
     const list = [{ __proto__: null, objectId, unserializableValue }];
     setPrototypeOf(list, null); // which also takes a toJSON away from it
-    evaluating(true);
     this.#inspector.ask("Runtime.callFunctionOn", {
       __proto__: null, functionDeclaration: "function (value) { this(value); }", objectId: this.#take, arguments: list,
     }, () => {
-      evaluating(false);
       const taken = this.#taken;
       this.#taken = undefined;
       give(taken);
     });
   }
-}
-
-/** Return a name that user code does not have, always as long. */
-function secret() {
-  return `cubby_${replaceAll(randomUUID(), "-", "")}`;
-}
-
-/** Have there be a global function, until it is deleted. */
-function define(name, value) {
-  defineProperty(globalThis, name, { __proto__: null, configurable: true, value });
 }

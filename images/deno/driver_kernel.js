@@ -1,36 +1,51 @@
 // The kernel: answers the supervisor's requests, one at a time.
 
+import { cells, interrupting } from "./driver_cells.js";
 import { die, send } from "./driver_channel.js";
 import { Runner } from "./driver_execution.js";
-import { Inspector, open } from "./driver_inspector.js";
-import { cells, interrupting } from "./driver_interrupts.js";
+import { bare, Inspector, open } from "./driver_inspector.js";
 import { provideJupyter } from "./driver_jupyter.js";
+import { Mail } from "./driver_mail.js";
 import { print } from "./driver_output.js";
 import { errorOf } from "./driver_results.js";
-import { encode, setPrototypeOf, test } from "./driver_safe.js";
+import { define, deleteProperty, encode, parse, secret, test } from "./driver_safe.js";
 import { enterDirectory, HOME, provideExit, provideImports, provideTimers,
   setVariables } from "./driver_scope.js";
 
 /** Boot, and answer requests until the supervisor is gone. */
 export function serve() {
-  const url = open();
-  const worker = new Worker(new URL("driver_worker.js", import.meta.url), { type: "module" });
-  const inspector = new Inspector(url, () => die("the inspector has been closed"));
+  const { port1, port2 } = new MessageChannel();
+  const inspector = new Inspector((question) => mail.send(question));
   const runner = new Runner(inspector);
+  const revive = secret();
+  const answers = answersOf(runner, revive);
+  const mail = new Mail(port1, (text) => {
+    const message = parse(text, bare);
+    try {
+      message.op === undefined ? inspector.answered(message) : answers[message.op](message);
+    } catch (error) {
+      die(`${message.op ?? "what the inspector has answered"}: ${error?.stack ?? error}`);
+    }
+  });
+  define(revive, () => mail.revive());
+  const worker = new Worker(new URL("driver_worker.js", import.meta.url), { type: "module" });
+  worker.addEventListener("error", (event) => die(`worker: ${event.message}`));
+  worker.postMessage({ url: open(), cells, port: port2, revive }, [port2]);
   Deno.addSignalListener("SIGINT", () => {}); // the signal is for what user code has started
   takeErrors(runner);
   provideExit();
   provideImports();
   provideTimers();
   provideJupyter((bundle) => runner.display(bundle));
-  answer(worker, runner);
-  inspector.connected(() => runner.prepare(() => worker.postMessage({ url, cells })));
 }
 
-function answer(worker, runner) {
-  const answers = {
+function answersOf(runner, revive) {
+  return {
     __proto__: null,
-    boot: () => send({ __proto__: null, type: "boot", version: Deno.version.deno }),
+    boot() {
+      deleteProperty(globalThis, revive);
+      runner.prepare(() => send({ __proto__: null, type: "boot", version: Deno.version.deno }));
+    },
     die: ({ reason }) => die(reason),
     setup,
     ping: () => send({ __proto__: null, type: "pong" }),
@@ -43,15 +58,6 @@ function answer(worker, runner) {
     interrupt: () => runner.interrupt(),
     interrupted: () => runner.interrupted(),
   };
-  worker.addEventListener("message", ({ data: request }) => {
-    try {
-      setPrototypeOf(request, null); // what it lacks is not to be found with all objects
-      answers[request.op](request);
-    } catch (error) {
-      die(`${request.op}: ${error?.stack ?? error}`);
-    }
-  });
-  worker.addEventListener("error", (event) => die(`worker: ${event.message}`));
 }
 
 function setup({ cwd, env }) {

@@ -4,6 +4,8 @@ import { inspect, isObject, keys, stringify, toString } from "./driver_safe.js";
 
 const DISPLAY = Symbol.for("Jupyter.display");
 const TEXT = /^text\/|\+xml$|json$|javascript$/;
+const FRAME = /^ +at /;
+const USER_FRAME = /^ +at (?!.*\bext:).*:\d+:\d+\)?$/;
 const DRIVER_FRAME = /^ +at .*file:\/\/\/opt\/cubby\//;
 const FIRST_LINE = /<anonymous>:1:(\d+)/g;
 const STRIPPED = "file:///stripTypeScriptTypes.ts"; // what V8 takes for the file of a cell while its types are stripped
@@ -78,15 +80,16 @@ function frame(name, value, traceback) {
 
 /** Return an error with its stack, its cause and its properties, but without the frames of the driver. */
 function tracebackOf(error, details) {
-  const text = inspect(error).split("\n").filter((line) => !DRIVER_FRAME.test(line)).join("\n")
-    .replace(FIRST_LINE, (_, column) => `<anonymous>:1:${inFirstLine(column)}`);
-  if (details === undefined || !(error instanceof SyntaxError) || !text.startsWith("[")) {
-    return text;
+  const lines = inspect(error).split("\n").filter((line) => !DRIVER_FRAME.test(line));
+  if (details === undefined || !(error instanceof SyntaxError) || lines.some((line) => USER_FRAME.test(line))) {
+    return lines.join("\n").replace(FIRST_LINE, (_, column) => `<anonymous>:1:${inFirstLine(column)}`);
   }
-  // V8 has not run it. Such an error has no stack, and the inspector says where the fault is.
+  // V8 has not run it. If such an error has a stack, it is the one on which V8 found the time; the inspector says where
+  // the fault is.
+  const text = lines.filter((line) => !FRAME.test(line)).join("\n").replace(/^\[([^]*)\]$/, "$1");
   const { lineNumber, columnNumber } = details;
   const column = lineNumber === 0 ? inFirstLine(columnNumber + 1) : columnNumber + 1;
-  return `${text.slice(1, -1)}\n    at <anonymous>:${lineNumber + 1}:${column}`;
+  return `${text}\n    at <anonymous>:${lineNumber + 1}:${column}`;
 }
 
 /** Return where a column of the first line was before there was a prefix. */

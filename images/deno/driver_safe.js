@@ -7,11 +7,11 @@ export const method = (f) => Function.prototype.call.bind(f);
 export const { parse, stringify } = JSON;
 export const { keys, create, defineProperty, getOwnPropertyDescriptor, setPrototypeOf } = Object;
 export const { deleteProperty } = Reflect;
-export const { compareExchange, load, store } = Atomics;
+export const { compareExchange, load, waitAsync } = Atomics;
 export const { inspect } = Deno;
 export const toString = String;
 export const toNumber = Number;
-export const randomUUID = crypto.randomUUID.bind(crypto);
+const randomUUID = crypto.randomUUID.bind(crypto);
 const exec = method(RegExp.prototype.exec);
 
 /** Report whether a regular expression matches. Its own test() calls what user code may have replaced. */
@@ -19,8 +19,9 @@ export const test = (pattern, text) => exec(pattern, text) !== null;
 
 export const replaceAll = method(String.prototype.replaceAll);
 export const then = method(Promise.prototype.then);
-export const resolved = Promise.resolve();
-defineProperty(resolved, "constructor", { __proto__: null, value: Promise }); // which then() asks for
+/** Return a promise that then() can be asked of, whatever user code makes of all promises' constructor. */
+export const own = (promise) => defineProperty(promise, "constructor", { __proto__: null, value: Promise });
+export const resolved = own(Promise.resolve());
 const { prototype: bytes } = Object.getPrototypeOf(Uint8Array);
 export const subarray = method(bytes.subarray);
 export const lengthOf = method(getOwnPropertyDescriptor(bytes, "length").get);
@@ -33,3 +34,9 @@ export const encode = (text) => encodeText(encoder, text);
 
 /** Report whether a value is an object or a function. */
 export const isObject = (value) => value !== null && (typeof value === "object" || typeof value === "function");
+
+/** Return a name that user code does not have, always as long. */
+export const secret = () => `cubby_${replaceAll(randomUUID(), "-", "")}`;
+
+/** Have there be a global function, until it is deleted. */
+export const define = (name, value) => void defineProperty(globalThis, name, { __proto__: null, configurable: true, value });

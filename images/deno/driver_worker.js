@@ -2,50 +2,83 @@
 //
 // An interrupt is first a message to the driver in user code's thread, which ends what waits for something. Only where
 // that thread is too busy to take the message, the inspector pauses it, and terminates what runs if that is user code:
-// by then it can be the driver, Deno or the inspector, and none survives that. Both threads settle by cells in shared
-// memory who ends the execution.
+// by then it can be the driver or Deno, and neither survives that. Both threads settle by a cell in shared memory who ends
+// the execution.
+//
+// A pause that hits what the inspector itself evaluates blocks Deno's thread for good: it waits for the inspector's
+// messages, which it is in the middle of taking. So all messages go through one socket, where they keep their order, and
+// none that evaluates follows a pause that may still be to come.
 
-import { EVALUATING, TERMINATING, WAITING } from "./driver_interrupts.js";
+import { INTERRUPT, MAIL, TERMINATING, WAITING } from "./driver_cells.js";
 import { Receiver } from "./driver_libc.js";
 
 const BUSY_MILLISECONDS = 20; // that long without an answer, and user code is taken to be busy
 const AGAIN_MILLISECONDS = 100; // that long without an end, and V8 is asked again
 const CHANNEL = 3;
 
-// The ids of questions whose answers matter.
-const NEWEST_SCRIPT = 2;
-const TERMINATED = 3; // its answer means that user code has been terminated
+// The ids of our own questions, where their answers matter. Those of user code's thread are positive.
+const REVIVE = -1;
+const REVIVED = -2;
+const NEWEST_SCRIPT = -3;
+const OTHER = -4;
 
 const decoder = new TextDecoder();
+let cells;
+let port; // to user code's thread
+let socket; // to the inspector
+let revive; // the inspector's name of what revives the mail
+let own; // scripts are numbered: up to this one they are Deno's and the driver's
 
-self.onmessage = ({ data: { url, cells } }) => {
-  const socket = new WebSocket(url);
-  let own; // scripts are numbered: up to this one they are Deno's and the driver's
+self.onmessage = ({ data }) => {
+  ({ cells, port } = data);
+  socket = new WebSocket(data.url);
   socket.onopen = () => {
-    ask(socket, "Runtime.evaluate", { expression: "throw 0", silent: true }, NEWEST_SCRIPT);
+    evaluate("Runtime.evaluate", { expression: data.revive }, REVIVE);
+    evaluate("Runtime.evaluate", { expression: "throw 0", silent: true }, NEWEST_SCRIPT);
+    port.onmessage = ({ data: question }) => {
+      calm();
+      socket.send(question);
+    };
   };
-  socket.onmessage = ({ data }) => {
-    const { id, method, params, result } = JSON.parse(data);
-    if (method === "Debugger.paused") {
-      paused(socket, cells, params.callFrames.some(({ location }) => Number(location.scriptId) > own));
-    } else if (id === TERMINATED) {
-      self.postMessage({ op: "interrupted" });
-    } else if (id === NEWEST_SCRIPT) {
-      own = Number(result.exceptionDetails.scriptId);
-      self.postMessage({ op: "boot" });
-      serve(new Receiver(CHANNEL), () => interrupt(socket, cells));
-    }
+  socket.onmessage = ({ data: text }) => {
+    const message = JSON.parse(text);
+    message.id > 0 ? post(text) : answered(message);
   };
-  socket.onclose = () => self.postMessage({ op: "die", reason: "the inspector has been closed" });
+  socket.onclose = () => tell({ op: "die", reason: "the inspector has been closed" });
 };
 
-async function serve(receiver, interrupt) {
+function answered({ id, method, params, result }) {
+  if (method === "Debugger.paused") {
+    paused(params.callFrames.some(({ location }) => Number(location.scriptId) > own));
+  } else if (method === "Debugger.resumed") {
+    resumed();
+  } else if (id === REVIVED) {
+    revived(result !== undefined);
+  } else if (id === REVIVE) {
+    revive = result.result.objectId;
+  } else if (id === NEWEST_SCRIPT) {
+    own = Number(result.exceptionDetails.scriptId);
+    tell({ op: "boot" });
+    serve(new Receiver(CHANNEL));
+  }
+}
+
+/** Tell user code's thread. */
+const tell = (message) => post(JSON.stringify(message));
+
+function post(text) {
+  port.postMessage(text);
+  Atomics.add(cells, MAIL, 1);
+  Atomics.notify(cells, MAIL);
+}
+
+async function serve(receiver) {
   let line = [];
   let fds = [];
   for (;;) {
     const received = await receiver.receive();
     if (received === undefined || received.bytes.length === 0) {
-      self.postMessage({ op: "die", reason: "the supervisor is gone" });
+      tell({ op: "die", reason: "the supervisor is gone" });
       return;
     }
     fds.push(...received.fds);
@@ -56,7 +89,7 @@ async function serve(receiver, interrupt) {
       if (request.op === "interrupt") {
         interrupt();
       } else {
-        self.postMessage({ ...request, fds });
+        tell({ ...request, fds });
       }
       line = [];
       fds = [];
@@ -67,39 +100,91 @@ async function serve(receiver, interrupt) {
 
 const textOf = async (parts) => decoder.decode(parts.length === 1 ? parts[0] : await new Blob(parts).arrayBuffer());
 
-function interrupt(socket, cells) {
-  Atomics.store(cells, 0, WAITING);
-  self.postMessage({ op: "interrupt" });
-  setTimeout(() => {
-    if (Atomics.compareExchange(cells, 0, WAITING, TERMINATING) === WAITING) {
-      pause(socket, cells);
-    }
-  }, BUSY_MILLISECONDS);
+let timer;
+let pausing = false; // a pause may be to come
+let terminating = false; // what is paused gets terminated
+
+function after(milliseconds, go) {
+  clearTimeout(timer);
+  timer = setTimeout(go, milliseconds);
 }
 
-/** Pause what runs, and again until V8 has terminated it: where it calls Deno, a termination may get lost. */
-function pause(socket, cells) {
-  ask(socket, "Debugger.enable", { maxScriptsCacheSize: 0 });
-  ask(socket, "Debugger.pause");
-  setTimeout(() => {
-    if (Atomics.load(cells, 0) === TERMINATING) {
-      // It may wait for a child that has been started since the supervisor's signal. The first of the group is this process.
-      Deno.kill(-Deno.pid, "SIGINT");
-      pause(socket, cells);
+function interrupt() {
+  Atomics.store(cells, INTERRUPT, WAITING);
+  tell({ op: "interrupt" });
+  after(BUSY_MILLISECONDS, () => {
+    if (Atomics.compareExchange(cells, INTERRUPT, WAITING, TERMINATING) === WAITING) {
+      pause();
     }
-  }, AGAIN_MILLISECONDS);
+  });
 }
 
-/** Go on when what runs has been paused: terminate it, or wait for the driver again if it is not the user's. */
-function paused(socket, cells, users) {
-  const terminate = users && Atomics.load(cells, 0) === TERMINATING && Atomics.load(cells, 1) !== EVALUATING;
-  ask(socket, "Debugger.resume", { terminateOnResume: terminate });
-  ask(socket, "Debugger.disable", {}, terminate ? TERMINATED : 1);
-  if (!terminate && Atomics.compareExchange(cells, 0, TERMINATING, WAITING) === TERMINATING) {
-    interrupt(socket, cells);
+// Until the driver has ended the execution, these follow upon each other, each where the one before has had no effect.
+
+/** Pause what runs, as soon as anything does. */
+function pause() {
+  if (Atomics.load(cells, INTERRUPT) === TERMINATING) {
+    pausing = true;
+    ask("Debugger.enable", { maxScriptsCacheSize: 0 });
+    ask("Debugger.pause");
+    after(AGAIN_MILLISECONDS, signal);
   }
 }
 
-function ask(socket, method, params = {}, id = 1) {
+/** End the child that it may wait for, which has been started since the supervisor's signal. */
+function signal() {
+  if (Atomics.load(cells, INTERRUPT) === TERMINATING) {
+    Deno.kill(-Deno.pid, "SIGINT"); // the first of its group is this process
+    after(AGAIN_MILLISECONDS, release);
+  }
+}
+
+/** Have the driver end the execution, once nothing of the user's runs. */
+function release() {
+  if (Atomics.load(cells, INTERRUPT) === TERMINATING) {
+    evaluate("Runtime.callFunctionOn", { functionDeclaration: "function () { this(); }", objectId: revive }, REVIVED);
+    after(AGAIN_MILLISECONDS, pause); // where it calls Deno, a termination may get lost
+  }
+}
+
+/** Go on when the mail has been revived, or a termination that was still to come has hit that instead. */
+function revived(well) {
+  if (!well) {
+    release();
+  } else if (Atomics.load(cells, INTERRUPT) === TERMINATING) {
+    tell({ op: "interrupted" });
+  }
+}
+
+/** Go on when what runs has been paused: terminate it if it is the user's. */
+function paused(users) {
+  terminating = users && Atomics.load(cells, INTERRUPT) === TERMINATING;
+  ask("Debugger.resume", { terminateOnResume: terminating });
+}
+
+/** Go on when what was paused runs, or has been terminated. Where it was not the user's, it is the driver's turn again. */
+function resumed() {
+  calm();
+  if (terminating) {
+    release();
+  } else if (Atomics.compareExchange(cells, INTERRUPT, TERMINATING, WAITING) === TERMINATING) {
+    interrupt();
+  }
+}
+
+/** Have no pause be to come. */
+function calm() {
+  if (pausing) {
+    pausing = false;
+    ask("Debugger.disable");
+  }
+}
+
+function evaluate(method, params, id) {
+  calm();
+  ask(method, params, id);
+}
+
+function ask(method, params = {}, id = OTHER) {
   socket.send(JSON.stringify({ id, method, params }));
 }

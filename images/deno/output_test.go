@@ -90,6 +90,40 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
+// V8 drops all that is queued behind what it terminates: here what hands the interrupt on to the driver.
+func TestInterruptOfWhatRunsBeforeIt(t *testing.T) {
+	c := boot(t)
+	for range 20 {
+		r := c.InterruptAfter(`{
+  const loop = () => { Deno.removeSignalListener("SIGINT", loop); for (;;); };
+  Deno.addSignalListener("SIGINT", loop);
+  console.log("up");
+  await new Promise(() => {});
+}`, kernel.TypeStdout, 30*time.Millisecond)
+		require.Equal(t, kernel.StatePreserved, r.Done.State, r.Done.Value)
+		require.Equal(t, want{Main: "2", Out: "p\n"}, c.Do("console.log('p'); 1 + 1").Want())
+	}
+}
+
+// A pause that hits what the inspector evaluates would block Deno for good. It is late where code runs without a break.
+func TestInterruptBesideTheInspector(t *testing.T) {
+	c := boot(t)
+	for range 30 {
+		r := c.InterruptAfter(`console.log("up"); {
+  const due = new Promise(r => setTimeout(r, 30));
+  Promise.reject(1); // of which the driver asks the inspector
+  await new Promise(r => setTimeout(r));
+  await new Promise(r => setTimeout(r));
+  const end = performance.now() + 60;
+  while (performance.now() < end);
+  await due;
+  for (;;);
+}`, kernel.TypeStdout, 200*time.Millisecond)
+		require.Equal(t, kernel.StatePreserved, r.Done.State, r.Done.Value)
+		require.Equal(t, want{Main: "2", Out: "p\n"}, c.Do("console.log('p'); 1 + 1").Want())
+	}
+}
+
 // What the REPL waits for is garbage where nothing refers to it: the kernel must not mind, and goes on waiting.
 func TestAwaitOfGarbage(t *testing.T) {
 	c := boot(t)
