@@ -195,20 +195,21 @@ func (c catalog) languageOf(path string) string {
 // noContexts as the only name of default contexts means that there are none.
 const noContexts = "none"
 
-// defaultContexts returns the normalised names of the named languages, without those that were not chosen.
-func (c catalog) defaultContexts(names []string, chosen []orchestrator.Language) ([]string, error) {
+// defaultContexts returns the normalised names of the named languages: those that were chosen, and the others.
+func (c catalog) defaultContexts(names []string, chosen []orchestrator.Language) (present, absent []string, err error) {
 	if len(names) == 0 || slices.Equal(names, []string{noContexts}) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	wanted, err := c.choose(names)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var present []string
 	for _, l := range wanted {
 		if slices.ContainsFunc(chosen, func(other orchestrator.Language) bool { return other.Name == l.Name }) {
 			present = append(present, l.Name)
+		} else {
+			absent = append(absent, l.Name)
 		}
 	}
-	return present, nil
+	return present, absent, nil
 }

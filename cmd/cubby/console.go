@@ -121,10 +121,11 @@ func (c *console) gap(bytes int64, atMost bool) error {
 	return c.note("%d bytes of output are missing here", bytes)
 }
 
-// failure prints an exception: its traceback, and name and value where the traceback does not end with them.
+// failure prints an exception: its traceback, and name and value where that does not tell them. R's is "Error in f() : x".
 func (c *console) failure(name, value, traceback string) error {
 	text := strings.TrimRight(traceback, "\n")
-	if summary := summaryOf(name, value); !strings.Contains(text, summary) {
+	told := value != "" && strings.Contains(text, ": "+value)
+	if summary := summaryOf(name, value); !told && !strings.Contains(text, summary) {
 		text = strings.TrimPrefix(text+"\n"+summary, "\n")
 	}
 	return c.print(c.err, text+"\n")

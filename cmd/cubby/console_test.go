@@ -45,6 +45,13 @@ func TestConsole(t *testing.T) {
 			},
 			err: "Traceback\nValueError: x\n", code: exitFailed,
 		},
+		"an exception whose traceback words it in its own way": {
+			events: []orchestrator.Event{
+				{Type: kernel.TypeError, Name: "Error", Value: "x", Traceback: "Error in f() : x\nTraceback:\n1. f()"},
+				done(kernel.EndingError),
+			},
+			err: "Error in f() : x\nTraceback:\n1. f()\n", code: exitFailed,
+		},
 		"a program that ends itself well": {
 			events: []orchestrator.Event{
 				{Type: kernel.TypeStdout, Text: "a\n"},

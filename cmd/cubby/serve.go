@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -105,7 +106,7 @@ func (a *app) manager(ctx context.Context, e engine, state *store.Store, log *sl
 		return nil, fmt.Errorf("languages: %w", err)
 	}
 	languages := languagesOf(chosen)
-	defaults, err := there.defaultContexts(a.config.DefaultContexts, languages)
+	defaults, err := a.defaultContexts(there, languages)
 	if err != nil {
 		return nil, fmt.Errorf("default-contexts: %w", err)
 	}
@@ -120,6 +121,15 @@ func (a *app) manager(ctx context.Context, e engine, state *store.Store, log *sl
 		MaxContexts: a.config.MaxContexts, IdleTimeout: a.config.IdleTimeout, MaxTimeout: a.config.MaxTimeout,
 		MaxOutput: int64(a.config.MaxOutput), WorkspaceBytes: int64(a.config.Workspace), Logger: log,
 	})
+}
+
+// defaultContexts returns the languages of the default contexts. Those that nobody has asked for by name may be absent.
+func (a *app) defaultContexts(there catalog, chosen []orchestrator.Language) ([]string, error) {
+	present, absent, err := there.defaultContexts(a.config.DefaultContexts, chosen)
+	if err == nil && len(absent) > 0 && a.settings.Changed("default-contexts") {
+		err = fmt.Errorf("%s: not among the server's languages: add to languages, or leave out here", strings.Join(absent, ", "))
+	}
+	return present, err
 }
 
 // runServer serves until ctx ends or a part fails. Then it stops in order: requests, manager, connections.

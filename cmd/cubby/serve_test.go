@@ -219,6 +219,11 @@ func TestServeRefuses(t *testing.T) {
 		require.Equal(t, exitFault, code)
 		require.Contains(t, stderr, "default-contexts")
 	})
+	t.Run("default contexts of a language that was not chosen", func(t *testing.T) {
+		code, _, stderr := newCLI(t).run("serve", "--listen=127.0.0.1:0", "--languages=python", "--default-contexts=bash")
+		require.Equal(t, exitFault, code)
+		require.Contains(t, stderr, "default-contexts: bash: not among the server's languages")
+	})
 }
 
 // pipeListener accepts connections within this process.
