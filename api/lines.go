@@ -117,7 +117,7 @@ func result(ev kernel.Event) wire.Result {
 		}
 	}
 	if r.Text != nil {
-		text := unquote(*r.Text)
+		text := Unquote(*r.Text)
 		r.Text = &text
 	}
 	return r
@@ -166,8 +166,8 @@ func textOf(value json.RawMessage) string {
 	return string(value)
 }
 
-// unquote removes a pair of outer quotes, as E2B does: from 'a' + 'b' as well, and a lone quote is its own pair.
-func unquote(text string) string {
+// Unquote removes a pair of outer quotes, as E2B does: from 'a' + 'b' as well, and a lone quote is its own pair.
+func Unquote(text string) string {
 	for _, quote := range []string{"'", `"`} {
 		if strings.HasPrefix(text, quote) && strings.HasSuffix(text, quote) {
 			return text[1:max(1, len(text)-1)]

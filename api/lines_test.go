@@ -109,7 +109,7 @@ func TestUnquote(t *testing.T) {
 		`'bar'`: "bar", `"bar"`: "bar", `'a' + 'b'`: "a' + 'b", `'`: "", `"`: "", `''`: "", "": "",
 		`'a"`: `'a"`, `a'`: "a'", `'a`: "'a", `"'a'"`: "'a'", "1": "1", "'é'": "é",
 	} {
-		require.Equal(t, want, unquote(text), text)
+		require.Equal(t, want, Unquote(text), text)
 	}
 }
 
@@ -118,7 +118,7 @@ func FuzzUnquote(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		got := unquote(text)
+		got := Unquote(text)
 		quoted := len(text) > 0 && text[0] == text[len(text)-1] && (text[0] == '\'' || text[0] == '"')
 		switch {
 		case !quoted:

@@ -42,7 +42,7 @@ func (c *console) show(ev orchestrator.Event) error {
 	case kernel.TypeStderr:
 		return c.print(c.err, ev.Text)
 	case kernel.TypeResult:
-		return c.print(c.out, plain(ev.Data)+"\n")
+		return c.result(textOf(ev.Data), slices.Collect(maps.Keys(ev.Data)))
 	case kernel.TypeError:
 		c.raised = &wire.ExecutionError{Name: ev.Name, Value: ev.Value, Traceback: ev.Traceback}
 	case kernel.TypeGap:
@@ -79,7 +79,11 @@ func (c *console) showLine(line wire.Line) error {
 	case wire.Output:
 		return c.output(line.Type, line.Text)
 	case wire.Result:
-		return c.print(c.out, plain(representations(line))+"\n")
+		var text string
+		if line.Text != nil {
+			text = *line.Text
+		}
+		return c.result(text, typesOf(line))
 	case wire.ExecutionError:
 		c.raised = &line
 	case wire.Gap:
@@ -96,7 +100,7 @@ func (c *console) showEvent(ev wire.Event) error {
 	case wire.EventOutput:
 		return c.output(ev.Type, ev.Text)
 	case wire.EventResult:
-		return c.print(c.out, plain(ev.Data)+"\n")
+		return c.result(textOf(ev.Data), slices.Collect(maps.Keys(ev.Data)))
 	case wire.EventError:
 		c.raised = &wire.ExecutionError{Name: ev.Name, Value: ev.Value, Traceback: ev.Traceback}
 	case wire.EventGap:
@@ -186,32 +190,39 @@ func (c *console) print(w io.Writer, text string) error {
 	return nil
 }
 
-// plain returns a result's text, or the names of its types where it has none.
-func plain(data map[string]json.RawMessage) string {
-	var text string
-	if err := json.Unmarshal(data["text/plain"], &text); err == nil {
-		return text
+// result prints a result: its text, or else which MIME types it has.
+func (c *console) result(text string, types []string) error {
+	types = slices.DeleteFunc(types, func(mime string) bool { return mime == textType })
+	if text == "" && len(types) > 0 {
+		slices.Sort(types)
+		text = "<" + strings.Join(types, ", ") + ">"
 	}
-	return "<" + strings.Join(slices.Sorted(maps.Keys(data)), ", ") + ">"
+	return c.print(c.out, text+"\n")
 }
 
-// representations returns a result by MIME type, the text with its value, the others by name only.
-func representations(r wire.Result) map[string]json.RawMessage {
-	data := map[string]json.RawMessage{}
+// textType is the MIME type of a result's text.
+const textType = "text/plain"
+
+// textOf returns the text of a result by MIME type, as a server's clients are told it; empty: it has none.
+func textOf(data map[string]json.RawMessage) string {
+	var text string
+	if json.Unmarshal(data[textType], &text) != nil {
+		return ""
+	}
+	return api.Unquote(text)
+}
+
+// typesOf returns the MIME types of a result beside its text.
+func typesOf(r wire.Result) []string {
+	var types []string
 	for mime, there := range map[string]bool{
 		"text/html": r.HTML != nil, "text/markdown": r.Markdown != nil, "image/svg+xml": r.SVG != nil, "image/png": r.PNG != nil,
 		"image/jpeg": r.JPEG != nil, "application/pdf": r.PDF != nil, "text/latex": r.LaTeX != nil,
 		"application/json": r.JSON != nil, "application/javascript": r.JavaScript != nil,
 	} {
 		if there {
-			data[mime] = nil
+			types = append(types, mime)
 		}
 	}
-	for mime := range r.Extra {
-		data[mime] = nil
-	}
-	if r.Text != nil {
-		data["text/plain"], _ = json.Marshal(*r.Text) // a string can always be written
-	}
-	return data
+	return slices.AppendSeq(types, maps.Keys(r.Extra))
 }

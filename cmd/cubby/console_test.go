@@ -39,6 +39,14 @@ func TestConsole(t *testing.T) {
 			events: []orchestrator.Event{result("text/plain", `"1"`), result("image/png", `"AA=="`), done(kernel.EndingOK)},
 			out:    "1\n<image/png>\n",
 		},
+		"a text is as the API tells it, and an empty one beside another representation is none": {
+			events: []orchestrator.Event{
+				result("text/plain", `"'a'"`),
+				{Type: kernel.TypeResult, Data: map[string]json.RawMessage{"text/plain": []byte(`""`), "text/html": []byte(`"<b>"`)}},
+				result("text/plain", `"''"`), done(kernel.EndingOK),
+			},
+			out: "a\n<text/html>\n\n",
+		},
 		"an exception shows its traceback once": {
 			events: []orchestrator.Event{
 				{Type: kernel.TypeError, Name: "ValueError", Value: "x", Traceback: "Traceback\nValueError: x"}, done(kernel.EndingError),

@@ -59,6 +59,9 @@ func TestCells(t *testing.T) {
 		{"declared twice", "let z = 1; let z = 2", want{Error: "SyntaxError: Identifier 'z' has already been declared"}},
 		{"value that cannot be shown", "({ [Symbol.for('Deno.customInspect')]() { throw new Error('no') } })", want{Error: "Error: no"}},
 		{"3 MB of code", "'" + strings.Repeat("x", 3<<20) + "'.length", want{Main: "3145728"}},
+		{"no directory of somebody else's", "Deno.env.get('PWD')", want{}},
+		{"a script's first line", "#!/usr/bin/env -S deno run\n5", want{Main: "5"}},
+		{"text of several lines", "'a long line\\n'.repeat(9)", want{Main: `"` + strings.Repeat(`a long line\n`, 9) + `"`}},
 		{"line ends of Windows", "let w = 4\r\nw\r\n", want{Main: "4"}},
 	}.Play(t, boot(t))
 }

@@ -19,7 +19,8 @@ export async function loadLexer() {
 
 /** Return a cell's code as a script for the REPL mode. Throws a SyntaxError if it is no TypeScript. */
 export function rewrite(code) {
-  return stripTypes(usesModules(code) ? withoutModules(code) : code);
+  const text = code.startsWith("#!") ? `//${code.slice(2)}` : code; // not at the start, for there is a prefix
+  return stripTypes(usesModules(text) ? withoutModules(text) : text);
 }
 
 function stripTypes(code) {

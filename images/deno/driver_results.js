@@ -4,6 +4,7 @@ import { inspect, isObject, keys, stringify, toString } from "./driver_safe.js";
 
 const DISPLAY = Symbol.for("Jupyter.display");
 const TEXT = /^text\/|\+xml$|json$|javascript$/;
+const IN_ONE_PIECE = { __proto__: null, breakLength: Infinity };
 const FRAME = /^ +at /;
 const USER_FRAME = /^ +at (?!.*\bext:).*:\d+:\d+\)?$/;
 const DRIVER_FRAME = /^ +at .*file:\/\/\/opt\/cubby\//;
@@ -30,7 +31,7 @@ export function bundleOf(value) {
       return { __proto__: null, [value.tagName === "svg" ? "image/svg+xml" : "text/html"]: value.outerHTML };
     }
   }
-  return { __proto__: null, "text/plain": inspect(value) };
+  return { __proto__: null, "text/plain": inspect(value, typeof value === "string" ? IN_ONE_PIECE : undefined) };
 }
 
 /** Return a MIME bundle as JSON: bytes as base64, or as text for types that are text. What is no JSON is left out. */

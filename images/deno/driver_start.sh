@@ -9,4 +9,5 @@ for file in /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_byte
 		heap=--v8-flags=--max-old-space-size=$((limit / 1048576 * 6 / 10))
 	fi
 done
+unset PWD # this shell's
 exec /usr/local/bin/deno run $heap --quiet --allow-all --no-check --no-config --no-lock /opt/cubby/driver.js >/dev/zero

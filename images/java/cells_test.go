@@ -14,6 +14,7 @@ func TestCells(t *testing.T) {
 	cells{
 		{"value of the last expression", "int x = 1;\nx + 1", want{Main: "2"}},
 		{"state is kept", "x", want{Main: "1"}},
+		{"no directory of somebody else's", `System.getenv("PWD")`, want{}},
 		{"a semicolon does not hide the value", "1 + 1;", want{Main: "2"}},
 		{"declaration has no value", "var y = List.of(x);", want{}},
 		{"assignment has no value", "x = 5;", want{}},

@@ -18,6 +18,7 @@ func TestCells(t *testing.T) {
 		{"value of the last expression", "const x = 1\nx + 1", want{Main: "2"}},
 		{"state is kept", "x", want{Main: "1"}},
 		{"declaration has no value", "let y = 2", want{}},
+		{"text of several lines", "'a long line\\n'.repeat(9)", want{Main: "'" + strings.Repeat(`a long line\n`, 9) + "'"}},
 		{"undefined is no result", "undefined", want{}},
 		{"null is one", "null", want{Main: "null"}},
 		{"nothing", "", want{}},

@@ -6,12 +6,16 @@ const { String, bufferFrom, getPrototypeOf, inspect, isNativeError, isUint8Array
 const DISPLAY = Symbol.for("Jupyter.display");
 const MIME = /^[a-z]+\/[a-z0-9.+_-]+$/i;
 const TEXT = /^text\/|\+xml$|json$|javascript$/;
+const IN_ONE_PIECE = { __proto__: null, breakLength: Infinity };
 const ObjectPrototype = Object.prototype;
 
 /** Return what a value wants to be shown as: a MIME bundle, or a promise of one, or else its text. */
 function bundleOf(value) {
   const shown = value !== null && (typeof value === "object" || typeof value === "function") ? value[DISPLAY] : undefined;
-  return typeof shown === "function" ? shown.call(value) : { __proto__: null, "text/plain": inspect(value) };
+  if (typeof shown === "function") {
+    return shown.call(value);
+  }
+  return { __proto__: null, "text/plain": inspect(value, typeof value === "string" ? IN_ONE_PIECE : undefined) };
 }
 
 /** Report whether a value is a plain object with MIME types for keys, as display() takes it. */

@@ -29,6 +29,7 @@ base::local({
     if (!file.exists(cwd) && startsWith(cwd, "/home/user/")) dir.create(cwd, recursive = TRUE, showWarnings = FALSE)
     if (!dir.exists(cwd)) stop(if (file.exists(cwd)) "not a" else "no such", " directory: ", cwd)
     tryCatch(setwd(cwd), error = function(e) stop("permission denied: ", cwd))
+    Sys.unsetenv("PWD")  # that of the shell that has started R
     set_variables(values$env)
   }
 

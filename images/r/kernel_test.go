@@ -45,6 +45,10 @@ func TestPackagesGoToTheUsersOwnLibrary(t *testing.T) {
 	require.Equal(t, want{Out: "42 TRUE"}, c.Do(where).Want())
 }
 
+func TestNoDirectoryOfSomebodyElses(t *testing.T) {
+	require.Equal(t, want{Main: `[1] ""`}, boot(t).Do(`Sys.getenv("PWD")`).Want())
+}
+
 func TestErrorOfMuchTextKeepsWhatFits(t *testing.T) {
 	errs := boot(t).Do(`stop(simpleError(strrep("x", 2e7)))`).Errors
 	require.Len(t, errs, 1)
