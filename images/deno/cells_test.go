@@ -63,6 +63,7 @@ func TestCells(t *testing.T) {
 		{"a script's first line", "#!/usr/bin/env -S deno run\n5", want{Main: "5"}},
 		{"text of several lines", "'a long line\\n'.repeat(9)", want{Main: `"` + strings.Repeat(`a long line\n`, 9) + `"`}},
 		{"line ends of Windows", "let w = 4\r\nw\r\n", want{Main: "4"}},
+		{"error beside a class of that name", "class Error {} throw new TypeError('t')", want{Error: "TypeError: t"}},
 	}.Play(t, boot(t))
 }
 

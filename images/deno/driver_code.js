@@ -19,7 +19,7 @@ export async function loadLexer() {
 
 /** Return a cell's code as a script for the REPL mode. Throws a SyntaxError if it is no TypeScript. */
 export function rewrite(code) {
-  const text = code.startsWith("#!") ? `//${code.slice(2)}` : code; // not at the start, for there is a prefix
+  const text = test(/^#!/, code) ? `//${code.slice(2)}` : code; // not at the start, for there is a prefix
   return stripTypes(usesModules(text) ? withoutModules(text) : text);
 }
 

@@ -1,14 +1,15 @@
 // Runs code, one execution at a time, through the REPL mode of V8's inspector.
 //
-// Nothing here waits for a promise of the driver's own: an interrupt that terminates what runs drops all that V8 has
-// queued. What goes on after it is a message of the worker.
+// What ends an interrupted execution waits for no promise: to terminate what runs drops all that V8 has queued. It is a
+// message of the worker that ends it.
 
 import { die, send, sendText } from "./driver_channel.js";
 import { loadLexer, rewrite, usesModules } from "./driver_code.js";
-import { settle, terminated } from "./driver_cells.js";
+import { interrupting, settle, terminated } from "./driver_cells.js";
 import { begin, enter, here, print } from "./driver_output.js";
 import { bundleOf, errorOf, jsonOf, PREFIX } from "./driver_results.js";
-import { define, deleteProperty, encode, keys, resolved, secret, setPrototypeOf, stringify, then } from "./driver_safe.js";
+import { awaitable, define, deleteProperty, encode, isPromise, keys, resolved, secret, setPrototypeOf, stringify,
+  then } from "./driver_safe.js";
 import { hintFor, replaceVariables, setVariables } from "./driver_scope.js";
 
 const INTERRUPTED = {
@@ -20,6 +21,7 @@ export class Runner {
   #inspector;
   #count = 0;
   #rejections = 0;
+  #pong; // answers a ping that came while an interrupt was under way
   #running = null; // the execution of which done has not been sent
   #taken; // the value that the inspector has handed over last
   #take; // the inspector's name of the function that takes it
@@ -60,15 +62,33 @@ export class Runner {
 
   /** End what runs, because the worker has received an interrupt. */
   interrupt() {
-    if (settle() && this.#running !== null) {
-      this.#finish(this.#running, this.#running.held ?? INTERRUPTED);
+    if (settle()) {
+      this.#interrupted();
     }
   }
 
   /** End what ran until V8 has terminated it, because the worker could not wait for the driver to do so. */
   interrupted() {
-    if (terminated() && this.#running !== null) {
+    if (terminated()) {
+      this.#interrupted();
+    }
+  }
+
+  #interrupted() {
+    if (this.#running !== null) {
       this.#finish(this.#running, this.#running.held ?? INTERRUPTED);
+    }
+    const pong = this.#pong;
+    this.#pong = undefined;
+    pong?.();
+  }
+
+  /** Answer a ping, once no interrupt is under way that could hit what comes next. */
+  ping(pong) {
+    if (interrupting()) {
+      this.#pong = pong;
+    } else {
+      pong();
     }
   }
 
@@ -76,7 +96,7 @@ export class Runner {
   rejected(promise, tell) {
     const execution = here();
     const id = ++this.#rejections;
-    execution.rejections[id] = () => execution.value === promise || tell();
+    execution.rejections[id] = () => execution.value === promise || tell(execution);
     // After two answers the value of code that has ended by now has been handed over.
     this.#wait(() => this.#wait(() => this.#tell(execution, id)));
   }
@@ -97,6 +117,9 @@ export class Runner {
   }
 
   #evaluate(execution, code) {
+    if (execution !== this.#running) {
+      return; // it has been interrupted while the lexer was loaded
+    }
     let script;
     try {
       script = rewrite(code);
@@ -110,9 +133,13 @@ export class Runner {
     const name = secret();
     let begun = false;
     define(name, () => {
+      if (execution !== this.#running) {
+        deleteProperty(globalThis, name);
+        throw INTERRUPTED; // before it began: nobody waits for this
+      }
       if (!begun) {
         begun = true;
-        return resolved;
+        return awaitable;
       }
       deleteProperty(globalThis, name);
       enter(execution);
@@ -122,12 +149,12 @@ export class Runner {
       __proto__: null, expression: PREFIX(name) + script, objectGroup: CELL, replMode: true,
     }, (response) => {
       deleteProperty(globalThis, name); // a syntax error has left it
-      this.#settle(execution, response);
+      this.#answered(execution, response);
     });
   }
 
   /** Go on with what the inspector says of an execution: a value, or what was thrown. */
-  #settle(execution, response) {
+  #answered(execution, response) {
     // No response: what the code awaits can never come, and goes on to be awaited. Only an interrupt ends that.
     if (execution !== this.#running || response === undefined) {
       return;
@@ -150,7 +177,7 @@ export class Runner {
   /** Show the value of an execution as its result, once it is there, and end the execution. */
   #show(execution, value) {
     try {
-      if (value instanceof Promise) {
+      if (isPromise(value)) {
         this.#await(execution, value, (settled) => this.#show(execution, settled));
       } else if (value === undefined) {
         this.#finish(execution);
@@ -167,7 +194,7 @@ export class Runner {
 
   #await(execution, value, go) {
     const fail = (error) => this.#fail(execution, error);
-    if (!(value instanceof Promise)) {
+    if (!isPromise(value)) {
       go(value);
       return;
     }
@@ -205,7 +232,11 @@ export class Runner {
       this.#tell(execution, rejections[i]);
     }
     this.#running = null;
-    replaceVariables(execution.restore);
+    try {
+      replaceVariables(execution.restore);
+    } catch (fault) {
+      die(`restore the environment: ${fault.message}`);
+    }
     sendText(error === undefined ? '{"type":"done"}' : `${stringify(error)}\n{"type":"done"}`);
     this.#inspector.ask("Runtime.releaseObjectGroup", { __proto__: null, objectGroup: CELL });
   }

@@ -6,7 +6,7 @@ import { Runner } from "./driver_execution.js";
 import { bare, Inspector, open } from "./driver_inspector.js";
 import { provideJupyter } from "./driver_jupyter.js";
 import { Mail } from "./driver_mail.js";
-import { print } from "./driver_output.js";
+import { here, print } from "./driver_output.js";
 import { errorOf } from "./driver_results.js";
 import { define, deleteProperty, encode, parse, secret, test } from "./driver_safe.js";
 import { enterDirectory, HOME, provideExit, provideImports, provideTimers,
@@ -48,7 +48,7 @@ function answersOf(runner, revive) {
     },
     die: ({ reason }) => die(reason),
     setup,
-    ping: () => send({ __proto__: null, type: "pong" }),
+    ping: () => runner.ping(() => send({ __proto__: null, type: "pong" })),
     execute: (request) => {
       if (request.fds.length !== 2) {
         die("an execute came without its pipes: no file descriptor is left for them");
@@ -73,19 +73,19 @@ function setup({ cwd, env }) {
 
 /** Print errors that nobody caught for the execution that caused them. They do not end the kernel. */
 function takeErrors(runner) {
-  const tell = (what, thrown) => {
+  const tell = (execution, what, thrown) => {
     const { traceback } = errorOf(thrown);
-    print(1, encode(`${test(/^Uncaught/, traceback) ? "" : what}${traceback}\n`));
+    print(1, encode(`${test(/^Uncaught/, traceback) ? "" : what}${traceback}\n`), execution);
   };
   addEventListener("error", (event) => {
     event.preventDefault();
     if (event.error !== null || !interrupting()) { // what V8 terminates counts as thrown null
-      tell("Uncaught ", event.error);
+      tell(here(), "Uncaught ", event.error);
     }
   });
   addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
     const { promise, reason } = event;
-    runner.rejected(promise, () => tell("Uncaught (in promise) ", reason));
+    runner.rejected(promise, (execution) => tell(execution, "Uncaught (in promise) ", reason));
   });
 }

@@ -8,8 +8,9 @@
 import { receiveMessageOnPort } from "node:worker_threads";
 
 import { cells, MAIL } from "./driver_cells.js";
+import { die } from "./driver_channel.js";
 import { enter } from "./driver_output.js";
-import { load, method, own, then, waitAsync } from "./driver_safe.js";
+import { load, method, then, untouched, waitAsync } from "./driver_safe.js";
 
 const postMessage = method(MessagePort.prototype.postMessage);
 
@@ -39,14 +40,18 @@ export class Mail {
   }
 
   #receive() {
-    enter(undefined); // the inspector may have revived this in the middle of an execution
-    let seen;
-    do {
-      seen = load(cells, MAIL);
-      for (let mail; (mail = receiveMessageOnPort(this.#port)) !== undefined;) {
-        this.#take(mail.message);
-      }
-    } while (!this.#wait(seen));
+    try {
+      enter(undefined); // the inspector may have revived this in the middle of an execution
+      let seen;
+      do {
+        seen = load(cells, MAIL);
+        for (let mail; (mail = receiveMessageOnPort(this.#port)) !== undefined;) {
+          this.#take(mail.message);
+        }
+      } while (!this.#wait(seen));
+    } catch (error) {
+      die(`mail: ${error?.stack ?? error}`);
+    }
   }
 
   /** Have what comes next be received. False: something has come since so much had been seen. */
@@ -54,7 +59,7 @@ export class Mail {
     const { async, value: woken } = waitAsync(cells, MAIL, seen);
     if (async) {
       this.#waiting = woken;
-      then(own(woken), () => woken === this.#waiting && this.#receive());
+      then(untouched(woken), () => woken === this.#waiting && this.#receive());
     }
     return async;
   }

@@ -68,9 +68,8 @@ function shut(execution, index) {
   execution.fds[index] = -1;
 }
 
-/** Print for the execution that has caused what runs now. A pipe that is gone is no error: nobody reads it. */
-export function print(index, bytes) {
-  const execution = here();
+/** Print for an execution: that which has caused what runs now. A pipe that is gone is no error: nobody reads it. */
+export function print(index, bytes, execution = here()) {
   if (execution.fds[index] >= 0 && !write(execution.fds[index], bytes)) {
     shut(execution, index);
   }

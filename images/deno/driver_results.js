@@ -2,6 +2,7 @@
 
 import { inspect, isObject, keys, stringify, toString } from "./driver_safe.js";
 
+const { Error, TextDecoder, Uint8Array } = globalThis;
 const DISPLAY = Symbol.for("Jupyter.display");
 const TEXT = /^text\/|\+xml$|json$|javascript$/;
 const IN_ONE_PIECE = { __proto__: null, breakLength: Infinity };

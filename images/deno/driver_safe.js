@@ -1,6 +1,8 @@
 // Functions that user code may replace where everybody finds them, as they were at boot. Methods take their object as
 // the first argument. Objects that the driver looks things up in have no prototype.
 
+import { types } from "node:util";
+
 /** Return a method as a function of its object. */
 export const method = (f) => Function.prototype.call.bind(f);
 
@@ -9,6 +11,7 @@ export const { keys, create, defineProperty, getOwnPropertyDescriptor, setProtot
 export const { deleteProperty } = Reflect;
 export const { compareExchange, load, waitAsync } = Atomics;
 export const { inspect } = Deno;
+export const { isPromise } = types;
 export const toString = String;
 export const toNumber = Number;
 const randomUUID = crypto.randomUUID.bind(crypto);
@@ -19,9 +22,11 @@ export const test = (pattern, text) => exec(pattern, text) !== null;
 
 export const replaceAll = method(String.prototype.replaceAll);
 export const then = method(Promise.prototype.then);
-/** Return a promise that then() can be asked of, whatever user code makes of all promises' constructor. */
-export const own = (promise) => defineProperty(promise, "constructor", { __proto__: null, value: Promise });
-export const resolved = own(Promise.resolve());
+/** Have then() take the promises that it makes from nobody: it asks a promise for its constructor, and that for others. */
+export const untouched = (promise) => defineProperty(promise, "constructor", { __proto__: null, value: undefined });
+export const resolved = untouched(Promise.resolve());
+/** The same for await, which asks a promise for its then where the constructor is another than it knows. */
+export const awaitable = defineProperty(Promise.resolve(), "constructor", { __proto__: null, value: Promise });
 const { prototype: bytes } = Object.getPrototypeOf(Uint8Array);
 export const subarray = method(bytes.subarray);
 export const lengthOf = method(getOwnPropertyDescriptor(bytes, "length").get);

@@ -103,7 +103,7 @@ export function provideTimers() {
     const given = object[name];
     object[name] = Object.defineProperties(make(given), Object.getOwnPropertyDescriptors(given));
   };
-  for (const name of ["setTimeout", "setInterval"]) {
+  for (const name of ["setTimeout", "setInterval", "setImmediate"]) {
     provide(globalThis, name, (set) => (callback, ...rest) =>
       set(typeof callback === "function" ? (...values) => follow(callback, values) : callback, ...rest));
   }

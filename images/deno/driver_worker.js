@@ -21,13 +21,18 @@ const REVIVE = -1;
 const REVIVED = -2;
 const NEWEST_SCRIPT = -3;
 const OTHER = -4;
+const QUIET = -5; // and below
+
+// Deno loses what it has read of a message when it writes one meanwhile. Larger ones than this are read in pieces.
+const LARGE = 1 << 16;
 
 const decoder = new TextDecoder();
 let cells;
 let port; // to user code's thread
 let socket; // to the inspector
 let revive; // the inspector's name of what revives the mail
-let own; // scripts are numbered: up to this one they are Deno's and the driver's
+let newestScript; // scripts are numbered: up to this one they are Deno's and the driver's, but for what these load later
+const questions = []; // of user code's thread, yet to be asked
 
 self.onmessage = ({ data }) => {
   ({ cells, port } = data);
@@ -36,8 +41,10 @@ self.onmessage = ({ data }) => {
     evaluate("Runtime.evaluate", { expression: data.revive }, REVIVE);
     evaluate("Runtime.evaluate", { expression: "throw 0", silent: true }, NEWEST_SCRIPT);
     port.onmessage = ({ data: question }) => {
-      calm();
-      socket.send(question);
+      questions.push(question);
+      if (questions.length === 1) {
+        hand();
+      }
     };
   };
   socket.onmessage = ({ data: text }) => {
@@ -47,17 +54,40 @@ self.onmessage = ({ data }) => {
   socket.onclose = () => tell({ op: "die", reason: "the inspector has been closed" });
 };
 
+let asked = 0; // questions so far, of both threads
+let quiet = 0; // as many when the newest of all was answered
+
+/** Hand questions on. Before a large one all is to be quiet: nothing that was asked before it is still to be answered. */
+function hand() {
+  while (questions.length > 0) {
+    calm();
+    if (questions[0].length > LARGE && quiet !== asked) {
+      ask("Runtime.getIsolateId", {}, QUIET - asked - 1); // whose answer tells how many had been asked
+      return;
+    }
+    send(questions.shift());
+  }
+}
+
+function send(question) {
+  asked++;
+  socket.send(question);
+}
+
 function answered({ id, method, params, result }) {
   if (method === "Debugger.paused") {
-    paused(params.callFrames.some(({ location }) => Number(location.scriptId) > own));
+    paused(params.callFrames.some(({ location }) => Number(location.scriptId) > newestScript));
   } else if (method === "Debugger.resumed") {
     resumed();
   } else if (id === REVIVED) {
     revived(result !== undefined);
+  } else if (id <= QUIET) {
+    quiet = QUIET - id;
+    hand();
   } else if (id === REVIVE) {
     revive = result.result.objectId;
   } else if (id === NEWEST_SCRIPT) {
-    own = Number(result.exceptionDetails.scriptId);
+    newestScript = Number(result.exceptionDetails.scriptId);
     tell({ op: "boot" });
     serve(new Receiver(CHANNEL));
   }
@@ -86,15 +116,19 @@ async function serve(receiver) {
     for (let end; (end = received.bytes.indexOf(10, begin)) >= 0; begin = end + 1) {
       line.push(received.bytes.subarray(begin, end));
       const request = JSON.parse(await textOf(line));
+      line = [];
       if (request.op === "interrupt") {
         interrupt();
-      } else {
+      } else if (request.op === "execute") {
         tell({ ...request, fds });
+        fds = [];
+      } else {
+        tell(request);
       }
-      line = [];
-      fds = [];
     }
-    line.push(received.bytes.slice(begin));
+    if (begin < received.bytes.length) {
+      line.push(received.bytes.slice(begin));
+    }
   }
 }
 
@@ -111,6 +145,11 @@ function after(milliseconds, go) {
 
 function interrupt() {
   Atomics.store(cells, INTERRUPT, WAITING);
+  request();
+}
+
+/** Have the driver end the execution, or pause it if it is too busy for that. */
+function request() {
   tell({ op: "interrupt" });
   after(BUSY_MILLISECONDS, () => {
     if (Atomics.compareExchange(cells, INTERRUPT, WAITING, TERMINATING) === WAITING) {
@@ -119,7 +158,7 @@ function interrupt() {
   });
 }
 
-// Until the driver has ended the execution, these follow upon each other, each where the one before has had no effect.
+// Until the driver has ended the execution, these three follow upon each other, AGAIN_MILLISECONDS apart.
 
 /** Pause what runs, as soon as anything does. */
 function pause() {
@@ -147,12 +186,10 @@ function release() {
   }
 }
 
-/** Go on when the mail has been revived, or a termination that was still to come has hit that instead. */
+/** Go on when the mail has been revived, unless a termination that was still to come has hit that instead. */
 function revived(well) {
-  if (!well) {
-    release();
-  } else if (Atomics.load(cells, INTERRUPT) === TERMINATING) {
-    tell({ op: "interrupted" });
+  if (well) {
+    tell({ op: "interrupted" }); // needed or not: what was sent meanwhile may wait for something to come after it
   }
 }
 
@@ -168,7 +205,7 @@ function resumed() {
   if (terminating) {
     release();
   } else if (Atomics.compareExchange(cells, INTERRUPT, TERMINATING, WAITING) === TERMINATING) {
-    interrupt();
+    request();
   }
 }
 
@@ -186,5 +223,5 @@ function evaluate(method, params, id) {
 }
 
 function ask(method, params = {}, id = OTHER) {
-  socket.send(JSON.stringify({ id, method, params }));
+  send(JSON.stringify({ id, method, params }));
 }

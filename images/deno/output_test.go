@@ -33,11 +33,14 @@ func TestOutputIsInOrder(t *testing.T) {
 
 func TestLateOutputNeverLandsInAnotherExecution(t *testing.T) {
 	for name, late := range map[string]string{
-		"timer":   "setTimeout(() => console.log('late'), 200)",
-		"stream":  "setTimeout(() => Deno.stdout.write(new TextEncoder().encode('late')), 200)",
-		"promise": "(async () => { await new Promise(r => setTimeout(r, 200)); process.stdout.write('late') })()",
-		"display": "setTimeout(() => Deno.jupyter.display('late'), 200)",
-		"error":   "setTimeout(() => { throw new Error('late') }, 200)",
+		"timer":            "setTimeout(() => console.log('late'), 200)",
+		"stream":           "setTimeout(() => Deno.stdout.write(new TextEncoder().encode('late')), 200)",
+		"promise":          "(async () => { await new Promise(r => setTimeout(r, 200)); process.stdout.write('late') })()",
+		"display":          "setTimeout(() => Deno.jupyter.display('late'), 200)",
+		"error":            "setTimeout(() => { throw new Error('late') }, 200)",
+		"rejection":        "setTimeout(() => Promise.reject(new Error('late')), 200)",
+		"async rejection":  "(async () => { await new Promise(r => setTimeout(r, 200)); throw new Error('late') })()",
+		"read that failed": "(async () => { await new Promise(r => setTimeout(r, 200)); await Deno.readFile('/late') })()",
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := boot(t)
@@ -72,6 +75,7 @@ func TestInterrupt(t *testing.T) {
 		{"endless ticks", "const tick = () => process.nextTick(tick); tick()"},
 		{"loop after a timer", "await new Promise(r => setTimeout(r, 1)); for (;;);"},
 		{"loop in a timer", "setTimeout(() => { for (;;); }); await new Promise(() => {})"},
+		{"loop at once", "setImmediate(() => { for (;;); }); await new Promise(() => {})"},
 		{"awaited children", "for (;;) await new Deno.Command('sleep', { args: ['60'] }).output()"},
 		{"children that block", "for (;;) new Deno.Command('sleep', { args: ['60'] }).outputSync()"},
 		{"regular expression", "/(a+)+b/.test('a'.repeat(64))"},
@@ -86,6 +90,23 @@ func TestInterrupt(t *testing.T) {
 			require.Equal(t, kernel.EndingInterrupted, r.Done.Ending, r.Done.Value)
 			require.Equal(t, kernel.StatePreserved, r.Done.State, r.Done.Value)
 			require.Equal(t, want{Main: "42", Out: "p\n"}, c.Do("console.log('p'); await 1; kept + 1").Want())
+		})
+	}
+}
+
+// Code that is still read when the interrupt comes never runs, and the inspector takes large code while it answers.
+func TestInterruptBeforeCodeRuns(t *testing.T) {
+	for name, code := range map[string]string{
+		"imports":    "await import('node:fs'); for (const end = performance.now() + 1000; performance.now() < end;);",
+		"large code": "/*" + strings.Repeat("x", 3<<20) + "*/ for (;;);",
+	} {
+		t.Run(name, func(t *testing.T) {
+			for i := range 8 {
+				c := boot(t)
+				r := c.InterruptAfter(code, kernel.TypeStarted, time.Duration(i)*time.Millisecond)
+				require.Equal(t, kernel.StatePreserved, r.Done.State, r.Done.Value)
+				require.Equal(t, want{Main: "2"}, c.Do("1 + 1").Want())
+			}
 		})
 	}
 }

@@ -34,6 +34,10 @@ func TestSabotageIsSurvived(t *testing.T) {
 		{"then for everything", "Object.prototype.then = (resolve) => resolve('pwn')"},
 		{"then replaced", "Promise.prototype.then = () => new Promise(() => {})"},
 		{"then that throws", "for (const o of [Object.prototype, Promise.prototype]) Object.defineProperty(o, 'then', { get() { throw 1 } })"},
+		{"a promise of its own", "const Promise = 1"},
+		{"species of promises", "Object.defineProperty(Promise, Symbol.species, { get() { throw 1 } })"},
+		{"no bytes", "globalThis.Uint8Array = globalThis.TextDecoder = null"},
+		{"what promises are", "Object.defineProperty(Promise, Symbol.hasInstance, { value() { throw 1 } })"},
 		{"constructor of promises", "Object.defineProperty(Promise.prototype, 'constructor', { get() { throw 1 } })"},
 		{"iterators that never end", "Object.getPrototypeOf([][Symbol.iterator]()).next = () => ({ done: false, value: 1 })"},
 		{"accessors for what messages hold", "for (const n of ['async', 'value', 'message', 'transfer', 'done', 'next']) " +
@@ -77,6 +81,13 @@ func TestSabotageThatKillsTheKernel(t *testing.T) {
 			require.Equal(t, want{Main: "2"}, c.Do("1 + 1").Want())
 		})
 	}
+	t.Run("the environment locked", func(t *testing.T) {
+		c := boot(t)
+		r := c.DoWith("Deno.permissions.revokeSync({ name: 'env' }); 1", map[string]string{"A": "b"})
+		require.Equal(t, kernel.EndingCrashed, r.Done.Ending)
+		require.Contains(t, r.Done.Value, "restore the environment")
+		require.Equal(t, want{Main: "2"}, c.Do("1 + 1").Want())
+	})
 	t.Run("memory full", func(t *testing.T) {
 		r := boot(t).Do("const a = []; for (;;) a.push(new Uint8Array(1e7).fill(1))")
 		require.Equal(t, kernel.EndingOOM, r.Done.Ending)
