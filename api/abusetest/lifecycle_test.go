@@ -5,6 +5,7 @@ package abusetest
 import (
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -36,10 +37,11 @@ func TestB14LateOutput(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a.again(t)
-			got := a.attack(t, code)
+			mark := strings.NewReplacer(" ", "-", "'", "").Replace(name) // of this row alone: some rows go on in the next ones
+			got := a.attack(t, strings.ReplaceAll(code, "said", mark))
 			require.Equal(t, "ok", got.ending, "%+v", got)
 			require.NotContains(t, got.stdout, "late", "it was to be late")
-			next := a.run(t, a.attacked, "import asyncio, os\nwhile not os.path.exists('said'): await asyncio.sleep(0.01)\nos.remove('said'); await asyncio.sleep(0.1)\nprint('mine')\n1 + 1")
+			next := a.run(t, a.attacked, "import asyncio, os\nwhile not os.path.exists('"+mark+"'): await asyncio.sleep(0.01)\nawait asyncio.sleep(0.1)\nprint('mine')\n1 + 1")
 			require.Equal(t, "ok", next.ending, "%+v", next)
 			require.Equal(t, "mine\n", next.stdout)
 			require.Empty(t, next.stderr)
