@@ -51,7 +51,7 @@ func (t *translation) lines(ev kernel.Event) []any {
 	case kernel.TypeStderr:
 		return []any{output(wire.TypeStderr, ev)}
 	case kernel.TypeResult:
-		return []any{result(ev)}
+		return []any{ResultOf(ev)}
 	case kernel.TypeGap:
 		return []any{wire.Gap{Type: wire.TypeGap, Bytes: ev.Bytes, AtMost: ev.AtMost}}
 	case kernel.TypeError:
@@ -89,8 +89,8 @@ func timestamp(ev kernel.Event) string {
 	return ev.Time.UTC().Format("2006-01-02T15:04:05.000000-07:00")
 }
 
-// result sorts a value's representations by MIME type into E2B's keys. Types that have none go to extra.
-func result(ev kernel.Event) wire.Result {
+// ResultOf sorts a value's representations by MIME type into E2B's keys. Types that have none go to extra.
+func ResultOf(ev kernel.Event) wire.Result {
 	r := wire.Result{Type: wire.TypeResult, Extra: map[string]json.RawMessage{}, IsMainResult: ev.Main}
 	texts := map[string]**string{
 		"text/plain": &r.Text, "text/html": &r.HTML, "text/markdown": &r.Markdown, "image/svg+xml": &r.SVG,
@@ -117,7 +117,7 @@ func result(ev kernel.Event) wire.Result {
 		}
 	}
 	if r.Text != nil {
-		text := Unquote(*r.Text)
+		text := unquote(*r.Text)
 		r.Text = &text
 	}
 	return r
@@ -166,8 +166,8 @@ func textOf(value json.RawMessage) string {
 	return string(value)
 }
 
-// Unquote removes a pair of outer quotes, as E2B does: from 'a' + 'b' as well, and a lone quote is its own pair.
-func Unquote(text string) string {
+// unquote removes a pair of outer quotes, as E2B does: from 'a' + 'b' as well, and a lone quote is its own pair.
+func unquote(text string) string {
 	for _, quote := range []string{"'", `"`} {
 		if strings.HasPrefix(text, quote) && strings.HasSuffix(text, quote) {
 			return text[1:max(1, len(text)-1)]

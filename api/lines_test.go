@@ -78,7 +78,7 @@ func TestResultsThatParsersRefuseAreLeftOut(t *testing.T) {
 		"a string and then brackets": {`["\\",` + nested(maxDepth) + "]", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := result(kernel.Event{Data: map[string]json.RawMessage{
+			r := ResultOf(kernel.Event{Data: map[string]json.RawMessage{
 				"text/plain": json.RawMessage(`"text"`), "application/json": json.RawMessage(tc.value), "x/y": json.RawMessage(tc.value),
 			}})
 			require.Equal(t, "text", *r.Text)
@@ -91,7 +91,7 @@ func TestResultsThatParsersRefuseAreLeftOut(t *testing.T) {
 		for i := range 2 * maxExtra {
 			data[fmt.Sprintf("x/%03d", i)] = json.RawMessage(`1`)
 		}
-		r := result(kernel.Event{Data: data})
+		r := ResultOf(kernel.Event{Data: data})
 		require.Equal(t, "text", *r.Text)
 		require.Len(t, r.Extra, maxExtra)
 		require.Contains(t, r.Extra, "x/000")
@@ -109,7 +109,7 @@ func TestUnquote(t *testing.T) {
 		`'bar'`: "bar", `"bar"`: "bar", `'a' + 'b'`: "a' + 'b", `'`: "", `"`: "", `''`: "", "": "",
 		`'a"`: `'a"`, `a'`: "a'", `'a`: "'a", `"'a'"`: "'a'", "1": "1", "'é'": "é",
 	} {
-		require.Equal(t, want, Unquote(text), text)
+		require.Equal(t, want, unquote(text), text)
 	}
 }
 
@@ -118,7 +118,7 @@ func FuzzUnquote(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		got := Unquote(text)
+		got := unquote(text)
 		quoted := len(text) > 0 && text[0] == text[len(text)-1] && (text[0] == '\'' || text[0] == '"')
 		switch {
 		case !quoted:

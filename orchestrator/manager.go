@@ -152,5 +152,9 @@ func (m *Manager) inBackground(f func(ctx context.Context)) {
 
 // language returns the name of a language by its name or an alias; empty means the default.
 func (m *Manager) language(name string) (string, error) {
-	return LookupLanguage(m.Languages, cmp.Or(name, DefaultLanguage))
+	normal, err := LookupLanguage(m.Languages, cmp.Or(name, DefaultLanguage))
+	if err != nil {
+		return "", fmt.Errorf("%w; one that was added needs a server with it (--languages)", err)
+	}
+	return normal, nil
 }

@@ -20,8 +20,7 @@ func LookupLanguage(languages []Language, name string) (string, error) {
 		}
 		known = append(known, l.Name)
 	}
-	return "", fmt.Errorf("%w %q: known are %s; one that was added needs a server with it (--languages)",
-		ErrUnknownLanguage, name, strings.Join(known, ", "))
+	return "", fmt.Errorf("%w %q: known are %s", ErrUnknownLanguage, name, strings.Join(known, ", "))
 }
 
 // validateCwd refuses what cannot be a directory's path. Whether it is one is for the container to find out.

@@ -191,25 +191,3 @@ func (c catalog) languageOf(path string) string {
 	}
 	return ""
 }
-
-// noContexts as the only name of default contexts means that there are none.
-const noContexts = "none"
-
-// defaultContexts returns the normalised names of the named languages: those that were chosen, and the others.
-func (c catalog) defaultContexts(names []string, chosen []orchestrator.Language) (present, absent []string, err error) {
-	if len(names) == 0 || slices.Equal(names, []string{noContexts}) {
-		return nil, nil, nil
-	}
-	wanted, err := c.choose(names)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, l := range wanted {
-		if slices.ContainsFunc(chosen, func(other orchestrator.Language) bool { return other.Name == l.Name }) {
-			present = append(present, l.Name)
-		} else {
-			absent = append(absent, l.Name)
-		}
-	}
-	return present, absent, nil
-}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -42,7 +41,7 @@ func (c *console) show(ev orchestrator.Event) error {
 	case kernel.TypeStderr:
 		return c.print(c.err, ev.Text)
 	case kernel.TypeResult:
-		return c.result(textOf(ev.Data), slices.Collect(maps.Keys(ev.Data)))
+		return c.result(api.ResultOf(ev))
 	case kernel.TypeError:
 		c.raised = &wire.ExecutionError{Name: ev.Name, Value: ev.Value, Traceback: ev.Traceback}
 	case kernel.TypeGap:
@@ -79,11 +78,7 @@ func (c *console) showLine(line wire.Line) error {
 	case wire.Output:
 		return c.output(line.Type, line.Text)
 	case wire.Result:
-		var text string
-		if line.Text != nil {
-			text = *line.Text
-		}
-		return c.result(text, typesOf(line))
+		return c.result(line)
 	case wire.ExecutionError:
 		c.raised = &line
 	case wire.Gap:
@@ -100,7 +95,7 @@ func (c *console) showEvent(ev wire.Event) error {
 	case wire.EventOutput:
 		return c.output(ev.Type, ev.Text)
 	case wire.EventResult:
-		return c.result(textOf(ev.Data), slices.Collect(maps.Keys(ev.Data)))
+		return c.result(api.ResultOf(kernel.Event{Data: ev.Data}))
 	case wire.EventError:
 		c.raised = &wire.ExecutionError{Name: ev.Name, Value: ev.Value, Traceback: ev.Traceback}
 	case wire.EventGap:
@@ -191,38 +186,31 @@ func (c *console) print(w io.Writer, text string) error {
 }
 
 // result prints a result: its text, or else which MIME types it has.
-func (c *console) result(text string, types []string) error {
-	types = slices.DeleteFunc(types, func(mime string) bool { return mime == textType })
-	if text == "" && len(types) > 0 {
-		slices.Sort(types)
+func (c *console) result(r wire.Result) error {
+	var text string
+	if r.Text != nil {
+		text = *r.Text
+	}
+	if types := typesOf(r); text == "" && len(types) > 0 {
 		text = "<" + strings.Join(types, ", ") + ">"
 	}
 	return c.print(c.out, text+"\n")
 }
 
-// textType is the MIME type of a result's text.
-const textType = "text/plain"
-
-// textOf returns the text of a result by MIME type, as a server's clients are told it; empty: it has none.
-func textOf(data map[string]json.RawMessage) string {
-	var text string
-	if json.Unmarshal(data[textType], &text) != nil {
-		return ""
-	}
-	return api.Unquote(text)
-}
-
-// typesOf returns the MIME types of a result beside its text.
+// typesOf returns the MIME types of a result beside its text, sorted.
 func typesOf(r wire.Result) []string {
 	var types []string
 	for mime, there := range map[string]bool{
 		"text/html": r.HTML != nil, "text/markdown": r.Markdown != nil, "image/svg+xml": r.SVG != nil, "image/png": r.PNG != nil,
 		"image/jpeg": r.JPEG != nil, "application/pdf": r.PDF != nil, "text/latex": r.LaTeX != nil,
 		"application/json": r.JSON != nil, "application/javascript": r.JavaScript != nil,
+		"e2b/data": r.Data != nil, "e2b/chart": r.Chart != nil,
 	} {
 		if there {
 			types = append(types, mime)
 		}
 	}
-	return slices.AppendSeq(types, maps.Keys(r.Extra))
+	types = slices.AppendSeq(types, maps.Keys(r.Extra))
+	slices.Sort(types)
+	return types
 }

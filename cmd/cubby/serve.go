@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -123,13 +124,32 @@ func (a *app) manager(ctx context.Context, e engine, state *store.Store, log *sl
 	})
 }
 
-// defaultContexts returns the languages of the default contexts. Those that nobody has asked for by name may be absent.
+// noContexts as the only name of default contexts means that there are none.
+const noContexts = "none"
+
+// defaultContexts returns the normalised names of the default contexts' languages. Those that nobody has asked for by name
+// are left out where they were not chosen.
 func (a *app) defaultContexts(there catalog, chosen []orchestrator.Language) ([]string, error) {
-	present, absent, err := there.defaultContexts(a.config.DefaultContexts, chosen)
-	if err == nil && len(absent) > 0 && a.settings.Changed("default-contexts") {
-		err = fmt.Errorf("%s: not among the server's languages: add to languages, or leave out here", strings.Join(absent, ", "))
+	names := a.config.DefaultContexts
+	if len(names) == 0 || slices.Equal(names, []string{noContexts}) {
+		return nil, nil
 	}
-	return present, err
+	wanted, err := there.choose(names)
+	if err != nil {
+		return nil, err
+	}
+	var present, absent []string
+	for _, l := range wanted {
+		if slices.ContainsFunc(chosen, func(other orchestrator.Language) bool { return other.Name == l.Name }) {
+			present = append(present, l.Name)
+		} else {
+			absent = append(absent, l.Name)
+		}
+	}
+	if len(absent) > 0 && a.settings.Changed("default-contexts") {
+		return nil, fmt.Errorf("%s: not among the server's languages: add to languages, or leave out here", strings.Join(absent, ", "))
+	}
+	return present, nil
 }
 
 // runServer serves until ctx ends or a part fails. Then it stops in order: requests, manager, connections.

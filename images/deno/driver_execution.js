@@ -3,9 +3,9 @@
 // What ends an interrupted execution waits for no promise: to terminate what runs drops all that V8 has queued. It is a
 // message of the worker that ends it.
 
+import { interrupting, settle, terminated } from "./driver_cells.js";
 import { die, send, sendText } from "./driver_channel.js";
 import { loadLexer, rewrite, usesModules } from "./driver_code.js";
-import { interrupting, settle, terminated } from "./driver_cells.js";
 import { begin, enter, here, print } from "./driver_output.js";
 import { bundleOf, errorOf, jsonOf, PREFIX } from "./driver_results.js";
 import { awaitable, define, deleteProperty, encode, isPromise, keys, resolved, secret, setPrototypeOf, stringify,

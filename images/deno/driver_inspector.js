@@ -2,16 +2,13 @@
 
 import inspector from "node:inspector";
 
-import { isObject, setPrototypeOf, stringify } from "./driver_safe.js";
+import { stringify } from "./driver_safe.js";
 
 /** Have this process be inspected, on a port of the loopback device that the system chooses. Returns the address. */
 export function open() {
   inspector.open(0, "127.0.0.1");
   return inspector.url();
 }
-
-/** Take what user code has given all objects away from one that the driver parses. */
-export const bare = (key, value) => isObject(value) ? setPrototypeOf(value, null) : value;
 
 export class Inspector {
   #send;

@@ -3,12 +3,12 @@
 import { cells, interrupting } from "./driver_cells.js";
 import { die, send } from "./driver_channel.js";
 import { Runner } from "./driver_execution.js";
-import { bare, Inspector, open } from "./driver_inspector.js";
+import { Inspector, open } from "./driver_inspector.js";
 import { provideJupyter } from "./driver_jupyter.js";
 import { Mail } from "./driver_mail.js";
 import { here, print } from "./driver_output.js";
 import { errorOf } from "./driver_results.js";
-import { define, deleteProperty, encode, parse, secret, test } from "./driver_safe.js";
+import { define, deleteProperty, encode, secret, test } from "./driver_safe.js";
 import { enterDirectory, HOME, provideExit, provideImports, provideTimers,
   setVariables } from "./driver_scope.js";
 
@@ -19,8 +19,7 @@ export function serve() {
   const runner = new Runner(inspector);
   const revive = secret();
   const answers = answersOf(runner, revive);
-  const mail = new Mail(port1, (text) => {
-    const message = parse(text, bare);
+  const mail = new Mail(port1, (message) => {
     try {
       message.op === undefined ? inspector.answered(message) : answers[message.op](message);
     } catch (error) {

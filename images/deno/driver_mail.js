@@ -1,4 +1,4 @@
-// What the two threads tell each other: text, through a pair of ports.
+// What the two threads tell each other: JSON, through a pair of ports.
 //
 // This thread awaits none of Deno's promises for that, and listens to no socket. When V8 terminates user code it drops all
 // microtasks that are queued behind it, and where one of them was to go on with a loop of Deno's that hands out messages,
@@ -10,19 +10,22 @@ import { receiveMessageOnPort } from "node:worker_threads";
 import { cells, MAIL } from "./driver_cells.js";
 import { die } from "./driver_channel.js";
 import { enter } from "./driver_output.js";
-import { load, method, then, untouched, waitAsync } from "./driver_safe.js";
+import { isObject, load, method, parse, setPrototypeOf, then, untouched, waitAsync } from "./driver_safe.js";
 
 const postMessage = method(MessagePort.prototype.postMessage);
 
 // What a message hands over: no objects. To iterate over an array would take what user code can replace.
 const nothing = { __proto__: null, [Symbol.iterator]: () => nothing, next: () => nothing, done: true };
 
+/** Take what user code has given all objects away from one that is parsed. */
+const bare = (key, value) => isObject(value) ? setPrototypeOf(value, null) : value;
+
 export class Mail {
   #port;
   #take;
   #waiting; // the promise of what comes next
 
-  /** Hand the text that comes through a port to take. */
+  /** Hand the messages that come through a port to take. What one lacks is not to be found with all objects. */
   constructor(port, take) {
     this.#port = port;
     this.#take = take;
@@ -46,7 +49,7 @@ export class Mail {
       do {
         seen = load(cells, MAIL);
         for (let mail; (mail = receiveMessageOnPort(this.#port)) !== undefined;) {
-          this.#take(mail.message);
+          this.#take(parse(mail.message, bare));
         }
       } while (!this.#wait(seen));
     } catch (error) {

@@ -20,7 +20,7 @@ const exec = method(RegExp.prototype.exec);
 /** Report whether a regular expression matches. Its own test() calls what user code may have replaced. */
 export const test = (pattern, text) => exec(pattern, text) !== null;
 
-export const replaceAll = method(String.prototype.replaceAll);
+const replaceAll = method(String.prototype.replaceAll);
 export const then = method(Promise.prototype.then);
 /** Have then() take the promises that it makes from nobody: it asks a promise for its constructor, and that for others. */
 export const untouched = (promise) => defineProperty(promise, "constructor", { __proto__: null, value: undefined });
