@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,43 +20,35 @@ func TestDeath(t *testing.T) {
 			return ErrExited
 		}
 	}
-	oomAtDeath := func(start time.Time) func() Sample {
-		return func() Sample {
-			if time.Since(start) >= time.Second {
-				return Sample{OOMKills: 1}
-			}
-			return Sample{}
+	var oomKills atomic.Int64 // of the container so far
+	withOOMKill := func(execute func(k *scripted, run Run, sink Sink) error) func(k *scripted, run Run, sink Sink) error {
+		return func(k *scripted, run Run, sink Sink) error {
+			oomKills.Add(1)
+			return execute(k, run, sink)
 		}
 	}
 	cases := []struct {
 		name    string
 		execute func(k *scripted, _ Run, sink Sink) error
-		oom     bool // an OOM kill happens when the kernel dies
 		ending  kernel.Ending
 		value   string
 	}{
-		{"exit", dies(Exit{Value: "exit status 0"}), false, kernel.EndingCrashed, "exit status 0"},
-		{"crash", dies(Exit{Value: "signal: segmentation fault"}), false, kernel.EndingCrashed, "signal: segmentation fault"},
-		{"out of memory", dies(Exit{Value: "signal: killed", Process: "python, pid 7", Killed: true}), true, kernel.EndingOOM, "out of memory: the kernel (python, pid 7) was killed"},
-		{"killed by itself", dies(Exit{Value: "signal: killed", Killed: true}), false, kernel.EndingCrashed, "signal: killed"},
-		{"exit while a child runs out of memory", dies(Exit{Value: "exit status 0"}), true, kernel.EndingCrashed, "exit status 0"},
+		{"exit", dies(Exit{Value: "exit status 0"}), kernel.EndingCrashed, "exit status 0"},
+		{"crash", dies(Exit{Value: "signal: segmentation fault"}), kernel.EndingCrashed, "signal: segmentation fault"},
+		{"out of memory", withOOMKill(dies(Exit{Value: "signal: killed", Process: "python, pid 7", Killed: true})), kernel.EndingOOM, "out of memory: the kernel (python, pid 7) was killed"},
+		{"killed by itself", dies(Exit{Value: "signal: killed", Killed: true}), kernel.EndingCrashed, "signal: killed"},
+		{"exit while a child runs out of memory", withOOMKill(dies(Exit{Value: "exit status 0"})), kernel.EndingCrashed, "exit status 0"},
 		{"broken protocol", func(_ *scripted, _ Run, sink Sink) error {
 			sink.Event(kernel.Event{Type: kernel.TypeStarted})
 			time.Sleep(time.Second)
 			return errors.New("kernel sent no frame")
-		}, false, kernel.EndingCrashed, "kernel sent no frame"},
+		}, kernel.EndingCrashed, "kernel sent no frame"},
 	}
 	for _, tt := range cases {
 		t.Run(tt.name+" ends the running and the queued", func(t *testing.T) {
-			var meter func() Sample
-			cfg := Config{Meter: func() Sample { return meter() }}
-			k := &scripted{execute: tt.execute}
-			meter = func() Sample { return Sample{} }
-			onBench(t, k, cfg, func(t *testing.T, b *bench) {
+			cfg := Config{Meter: func() Sample { return Sample{OOMKills: oomKills.Load()} }}
+			onBench(t, &scripted{execute: tt.execute}, cfg, func(t *testing.T, b *bench) {
 				c := b.claimed(t)
-				if tt.oom {
-					meter = oomAtDeath(time.Now())
-				}
 				c.execute("1", "")
 				c.execute("2", "")
 				done := c.ends("1", tt.ending, kernel.StateLost)
@@ -69,7 +62,7 @@ func TestDeath(t *testing.T) {
 					require.Equal(t, tt.ending, known.Done.Ending, "each is told with its done")
 				}
 				require.Equal(t, tt.value, b.dial(t).hello.Exited)
-				require.Positive(t, k.kills, "what the kernel has left behind is killed")
+				require.Positive(t, b.kernel.killed(), "what the kernel has left behind is killed")
 			})
 		})
 	}

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -107,10 +108,11 @@ func TestOutputLimit(t *testing.T) {
 }
 
 func TestUsageCountsOOMKills(t *testing.T) {
-	var kills int64 = 3 // of earlier executions
-	meter := func() Sample { return Sample{OOMKills: kills} }
+	var kills atomic.Int64
+	kills.Store(3) // of earlier executions
+	meter := func() Sample { return Sample{OOMKills: kills.Load()} }
 	child := func(k *scripted, run Run, sink Sink) error {
-		kills += 2
+		kills.Add(2)
 		return echo(k, run, sink)
 	}
 	onBench(t, &scripted{execute: child}, Config{Meter: meter}, func(t *testing.T, b *bench) {

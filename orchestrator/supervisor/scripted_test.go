@@ -112,6 +112,13 @@ func (k *scripted) counts() (pings, interrupts int) {
 	return k.pings, k.interrupts
 }
 
+// killed returns how often the kernel was told to die.
+func (k *scripted) killed() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.kills
+}
+
 // echo is a kernel that prints its code and ends.
 func echo(_ *scripted, run Run, sink Sink) error {
 	sink.Event(kernel.Event{Type: kernel.TypeStarted, Count: 1})
