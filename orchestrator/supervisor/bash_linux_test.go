@@ -116,8 +116,9 @@ func TestBashOutput(t *testing.T) {
 		s := bootedShell(t)
 		late := s.run("{ until [ -e go ]; do sleep 0.01; done; echo late; echo problem >&2; : >said; } &")
 		s.prints("next\n", ": >go; until [ -e said ]; do sleep 0.01; done; echo next")
-		require.Eventually(t, func() bool { return late.text(kernel.TypeStderr) == "problem\n" }, 10*time.Second, time.Millisecond)
-		require.Equal(t, "late\n", late.text(kernel.TypeStdout))
+		require.Eventually(t, func() bool {
+			return late.text(kernel.TypeStdout) == "late\n" && late.text(kernel.TypeStderr) == "problem\n"
+		}, 10*time.Second, time.Millisecond)
 	})
 	t.Run("of old executions is given up at last", func(t *testing.T) {
 		s := bootedShell(t)

@@ -135,10 +135,10 @@ os.write(1, b'\xe2\x82'); time.sleep(0.05); os.write(1, b'\xac\xe2')`)
 	})
 	t.Run("late output belongs to its own execution", func(t *testing.T) {
 		m := booted(t)
-		late := m.run("import subprocess; subprocess.Popen('sleep 0.1; echo late', shell=True)")
+		late := m.run("import subprocess; p = subprocess.Popen('read go; echo late', shell=True, stdin=subprocess.PIPE)")
 		require.Empty(t, late.text(kernel.TypeStdout))
-		next := m.run("import time; time.sleep(0.3); print('next', flush=True)")
-		require.Equal(t, "late\n", late.text(kernel.TypeStdout))
+		next := m.run("p.communicate(b'\\n'); print('next', flush=True)")
+		require.Eventually(t, func() bool { return late.text(kernel.TypeStdout) == "late\n" }, 10*time.Second, time.Millisecond)
 		require.Equal(t, "next\n", next.text(kernel.TypeStdout))
 	})
 	t.Run("of old executions is given up at last", func(t *testing.T) {
