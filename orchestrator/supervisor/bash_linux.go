@@ -18,9 +18,8 @@ import (
 // How bash is watched.
 const (
 	// packetSize is how much interactive bash reads at once. It reads a packet when it has run all lines before it.
-	packetSize  = 1024
-	watchEvery  = 100 * time.Millisecond
-	insistEvery = 300 * time.Millisecond
+	packetSize = 1024
+	watchEvery = 100 * time.Millisecond
 	// muteFor is how long bash may owe a report that it has read the line for.
 	muteFor = 5 * time.Second
 )
@@ -103,8 +102,11 @@ func (b *bash) Setup(ctx context.Context, cwd string, env map[string]string) err
 	return err
 }
 
-// Ping implements Adapter.
+// Ping implements Adapter. It comes after an interrupt, which may have left something that reads the lines to come.
 func (b *bash) Ping(ctx context.Context) error {
+	if err := b.ridOfStrays(ctx); err != nil {
+		return err
+	}
 	token := rand.Text()
 	return b.ask(ctx, "ping", "", statusReport(driverPong, token), func(frame driverFrame) bool {
 		return frame.Type == driverPong && frame.Value == token
@@ -174,40 +176,6 @@ func (b *bash) runCell(ctx context.Context, c cell, sink Sink) error {
 		outs.retire()
 	}
 	return err
-}
-
-// Interrupt implements Adapter. A shell that waits for a program forgets the signal where the program ends by itself at
-// that moment, as it may in a loop: so the signal is sent again until the execution is over, or is to be killed.
-func (b *bash) Interrupt() error {
-	b.mu.Lock()
-	over := b.over
-	b.mu.Unlock()
-	if over != nil {
-		b.reading.Go(func() { b.insist(over) })
-	}
-	return b.native.Interrupt()
-}
-
-// insist sends SIGINT again until the execution is over, and not after.
-func (b *bash) insist(over <-chan struct{}) {
-	ticker := time.NewTicker(insistEvery)
-	defer ticker.Stop()
-	for range kernel.Grace / insistEvery {
-		select {
-		case <-over:
-			return
-		case <-b.exited:
-			return
-		case <-ticker.C:
-		}
-		b.mu.Lock()
-		select {
-		case <-over:
-		default:
-			_ = b.process.signalGroup(unix.SIGINT) // a dead one is noticed elsewhere
-		}
-		b.mu.Unlock()
-	}
 }
 
 // ask sends a line, and then the one that makes bash report, until take returns true for a report.

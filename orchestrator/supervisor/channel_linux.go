@@ -20,6 +20,7 @@ const restReads = 1024
 // channel is our end of the socketpair to a driver.
 type channel struct {
 	conn    *net.UnixConn
+	driver  uint64 // the inode of the driver's end
 	writing sync.Mutex
 }
 
@@ -35,6 +36,10 @@ func newChannel(kind int) (*channel, *os.File, error) {
 	if err := unix.SetsockoptInt(fds[0], unix.SOL_SOCKET, unix.SO_PASSCRED, 1); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("ask for credentials: %w", err), driver.Close())
 	}
+	var end unix.Stat_t
+	if err := unix.Fstat(fds[1], &end); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("look at the kernel's channel: %w", err), driver.Close())
+	}
 	conn, err := net.FileConn(own)
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("make the kernel's channel: %w", err), driver.Close())
@@ -43,7 +48,7 @@ func newChannel(kind int) (*channel, *os.File, error) {
 	if !ok {
 		return nil, nil, errors.Join(fmt.Errorf("the kernel's channel is a %T", conn), conn.Close(), driver.Close())
 	}
-	return &channel{conn: unixConn}, driver, nil
+	return &channel{conn: unixConn, driver: end.Ino}, driver, nil
 }
 
 // send writes a frame. Files go with its first bytes.

@@ -75,9 +75,12 @@ func (r *Reaper) reap() bool {
 	return true
 }
 
-// signalGroup sends a signal to the process group that a process leads. One that was reaped is left alone, since its
-// number may belong to another by now.
-func (p *process) signalGroup(sig unix.Signal) error {
+// signalGroup sends a signal to the process group that a process leads.
+func (p *process) signalGroup(sig unix.Signal) error { return p.signal(-p.pid, sig) }
+
+// signal sends a signal to a process, or to the group that it leads, by its pid or the negative of that. One that was
+// reaped is left alone, since its number may belong to another by now.
+func (p *process) signal(target int, sig unix.Signal) error {
 	p.reaper.mu.Lock()
 	defer p.reaper.mu.Unlock()
 	select {
@@ -85,7 +88,7 @@ func (p *process) signalGroup(sig unix.Signal) error {
 		return nil
 	default:
 	}
-	if err := unix.Kill(-p.pid, sig); err != nil && err != unix.ESRCH {
+	if err := unix.Kill(target, sig); err != nil && err != unix.ESRCH {
 		return err
 	}
 	return nil

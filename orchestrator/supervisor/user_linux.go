@@ -36,19 +36,20 @@ func newUserThread(uid int) *userThread {
 	return t
 }
 
-// do runs fn on the thread with the user's real and effective uid, and root's as the saved one, to come back.
+// do runs fn on the thread with the user's real and effective uid and gid, and root's as the saved ones, to come back.
 //
 // The real uid has to be the user's as well: kill(2) lets a sender whose real uid is root's signal every process of
 // root, and the bridges are such; and pipe buffers are accounted to the real uid, root's of which all containers share.
 func (t *userThread) do(fn func() error) error {
 	result := make(chan error)
 	t.calls <- func() {
-		if err := setThreadUID(t.uid); err != nil {
-			result <- fmt.Errorf("act as uid %d: %w", t.uid, err)
-			return
+		err := setThreadIDs(unix.SYS_SETRESGID, unix.SYS_SETRESUID, t.uid)
+		if err != nil {
+			err = fmt.Errorf("act as uid %d: %w", t.uid, err)
+		} else {
+			err = fn()
 		}
-		err := fn()
-		if back := setThreadUID(0); back != nil {
+		if back := setThreadIDs(unix.SYS_SETRESUID, unix.SYS_SETRESGID, 0); back != nil {
 			// A supervisor with a thread that is the user's would be the user's to hurt.
 			fmt.Fprintf(os.Stderr, "supervisor: act as root again: %v\n", back)
 			os.Exit(1)
@@ -73,10 +74,13 @@ func (t *userThread) deafen() error {
 	return nil
 }
 
-// setThreadUID sets the real and effective uid of this thread only; unix.Setresuid sets those of all threads.
-func setThreadUID(uid int) error {
-	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(uid), uintptr(uid), 0); errno != 0 {
-		return errno
+// setThreadIDs sets the real and effective uid and gid of this thread only, which are one number; unix.Setresuid sets
+// those of all threads. Only root may set the gid: it comes first on the way from root, and last on the way back.
+func setThreadIDs(first, second, id int) error {
+	for _, call := range []int{first, second} {
+		if _, _, errno := unix.RawSyscall(uintptr(call), uintptr(id), uintptr(id), 0); errno != 0 {
+			return errno
+		}
 	}
 	return nil
 }
@@ -106,26 +110,35 @@ func (t *userThread) killAll(ctx context.Context) error {
 
 // processesOf counts the living processes of a user.
 func processesOf(uid int) (int, error) {
-	proc, err := os.Open("/proc")
-	if err != nil {
-		return 0, fmt.Errorf("look for processes of uid %d: %w", uid, err)
-	}
-	names, err := proc.Readdirnames(-1)
-	_ = proc.Close()
+	pids, err := allPIDs()
 	if err != nil {
 		return 0, fmt.Errorf("look for processes of uid %d: %w", uid, err)
 	}
 	count := 0
-	for _, name := range names {
-		if _, err := strconv.Atoi(name); err != nil {
-			continue
-		}
-		status, err := os.ReadFile("/proc/" + name + "/status")
+	for _, pid := range pids {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 		if err == nil && livesAs(string(status), uid) { // one that cannot be read is gone
 			count++
 		}
 	}
 	return count, nil
+}
+
+// allPIDs returns the pid of every process there is, zombies included.
+func allPIDs() ([]int, error) {
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return nil, err
+	}
+	names, err := proc.Readdirnames(-1)
+	_ = proc.Close()
+	var pids []int
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, err
 }
 
 // livesAs reports whether a process, by its /proc status, is alive and has a uid as one of its four.
