@@ -83,10 +83,10 @@ func (s *session) recreate(ctx context.Context, ending kernel.Ending, why string
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 	defer cancel()
 	defer s.retire(ctx, ending, why)() // nobody is told before the record says so
-	taken := next                      // the record points to next, and is read by whoever writes it
-	taken.ID = made.container
 	err = s.put(func(r *store.Context) {
-		r.Container, r.Next, r.Generation, r.Failed, r.Lost = taken, nil, record.Generation+1, "", ""
+		// A copy gets the id: the record points to next, and others read it.
+		r.Container, r.Next, r.Generation, r.Failed, r.Lost = next, nil, record.Generation+1, "", ""
+		r.Container.ID = made.container
 		r.Loss = lost(r.Loss)
 	})
 	if err != nil {

@@ -57,7 +57,7 @@ type Exit struct {
 	Value   string // for a person: "exit status 0", "signal: segmentation fault"
 	Process string // which process the kernel was, for a person: "python, pid 7"; empty: not known
 	Killed  bool   // by a SIGKILL that the adapter did not send
-	Cut     bool   // in a way that an interrupt explains: by SIGINT, or for a frame that was not whole
+	Cut     bool   // in a way that an interrupt explains: by SIGINT, its own or its child's, or for a frame that was not whole
 }
 
 // who names the process, in brackets.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,15 +15,18 @@ import (
 	"cubby/orchestrator/kernel"
 )
 
-// How bash is interrupted.
+// How an interrupt is sent again. In the pauses bash does what takes it some time: a trap's cleaning up, PROMPT_COMMAND.
 const (
-	insistEvery = 20 * time.Millisecond
-	// programsEvery is how many times bash and its forks get the signal before its programs get it again: a program that
-	// has caught it may be busy with ending in order.
-	programsEvery = 15
-	// strayTries is how often it is looked, every strayEvery, whether a fork that runs becomes a stray.
-	strayTries = 100
-	strayEvery = time.Millisecond
+	insistPause = 300 * time.Millisecond
+	insistBurst = 50 // signals
+	insistEvery = 2 * time.Millisecond
+)
+
+// How long, and how often, a fork is looked at that may become a stray, for which it needs less than strayTicks of a CPU.
+const (
+	strayPatience = 250 * time.Millisecond
+	strayEvery    = time.Millisecond
+	strayTicks    = 2 // hundredths of a second
 )
 
 // Interrupt implements Adapter. A shell that waits for a child forgets the signal where the child ends by itself at that
@@ -37,98 +41,128 @@ func (b *bash) Interrupt() error {
 	return b.native.Interrupt()
 }
 
-// insist sends SIGINT again until the execution is over, and not after. What goes wrong here is left to the end of the
-// grace, when bash is killed.
+// insist sends SIGINT again until the execution is over, and not after. The programs that bash runs get it seldom, since
+// they may have caught it and be busy with ending in order. bash itself gets it in bursts, with its subshells while there
+// is nothing else: a loop of short ones takes it only at certain moments.
 func (b *bash) insist(over <-chan struct{}) {
-	ticker := time.NewTicker(insistEvery)
-	defer ticker.Stop()
-	for i := range int(kernel.Grace / insistEvery) {
-		select {
-		case <-over:
+	for end := time.Now().Add(kernel.Grace); time.Now().Before(end); {
+		if !b.interruptAgain(over, insistPause, true) {
 			return
-		case <-b.exited:
-			return
-		case <-ticker.C:
 		}
-		forks, _ := b.forks()
-		b.mu.Lock()
-		select {
-		case <-over:
-		default:
-			_ = b.signalForks(forks, unix.SIGINT) // first, since bash may wait for a stray
-			target := b.process.pid
-			if i%programsEvery == programsEvery-1 {
-				target = -target
+		for range insistBurst {
+			if !b.interruptAgain(over, insistEvery, false) {
+				return
 			}
-			_ = b.process.signal(target, unix.SIGINT)
 		}
-		b.mu.Unlock()
 	}
 }
 
-// forks returns the processes that bash has forked and that have executed no program: subshells, and strays. A stray is
-// one that bash forked at the moment of an interrupt, and that took the signal as bash does: it has left what it was
-// forked for, and gone back to the channel for the next line.
-func (b *bash) forks() ([]int, error) {
-	pids, err := allPIDs()
-	if err != nil {
-		return nil, fmt.Errorf("look for what bash has forked: %w", err)
+// interruptAgain sends SIGINT to bash after a pause, and to its whole group if programs in it are to get it, or if there
+// are none. It reports whether the execution was not over by then. What goes wrong is left to the end of the grace, when
+// bash is killed.
+func (b *bash) interruptAgain(over <-chan struct{}, pause time.Duration, programs bool) bool {
+	select {
+	case <-over:
+		return false
+	case <-b.exited:
+		return false
+	case <-time.After(pause):
 	}
+	forks, alone := b.forks()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case <-over:
+		return false
+	default:
+	}
+	b.killStrays(forks) // first, since bash may wait for one
+	target := b.process.pid
+	if programs || alone {
+		target = -target
+	}
+	_ = b.process.signal(target, unix.SIGINT)
+	return true
+}
+
+// forks returns the processes that look as if bash had forked them and they had executed no program: subshells, and
+// strays. A stray is one that bash forked at the moment of an interrupt, and that took the signal as bash does: it has
+// left what it was forked for, and gone back to the channel for the next line. Alone, bash's group has nothing but these.
+func (b *bash) forks() (forks []int, alone bool) {
+	pids, err := allPIDs() // without /proc, the strays that there may be are found out by what bash fails to do
+	alone = err == nil
 	same := []byte(strings.Join(b.language.Argv, "\x00") + "\x00")
-	return slices.DeleteFunc(pids, func(pid int) bool {
-		words, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		return err != nil || !bytes.Equal(words, same) || pid == b.process.pid // one that cannot be read is gone
-	}), nil
+	words := make([]byte, len(same)+1)
+	for _, pid := range pids {
+		size := readSome(fmt.Sprintf("/proc/%d/cmdline", pid), words)
+		switch {
+		case pid == b.process.pid || size == 0: // a dead one has no words
+		case bytes.Equal(words[:size], same):
+			forks = append(forks, pid)
+		default:
+			group, err := unix.Getpgid(pid)
+			alone = alone && (err != nil || group != b.process.pid)
+		}
+	}
+	return forks, alone
 }
 
-// signalForks sends a signal, or 0 for none, to those forks that are of bash's group, and no jobs of their own. It kills
-// the strays: they alone have the channel as their standard input.
-func (b *bash) signalForks(forks []int, sig unix.Signal) error {
+// killStrays kills the strays among forks: they have the channel as their standard input. So has what a DEBUG trap or
+// PROMPT_COMMAND forks before bash reads a line; it is cut short. It reports whether there were any.
+func (b *bash) killStrays(forks []int) (found bool) {
 	stdin := fmt.Sprintf("socket:[%d]", b.channel.driver)
-	return b.user.do(func() error { // nobody else may see what the user's processes have open
+	_ = b.user.do(func() error { // nobody else may see what the user's processes have open
 		link := make([]byte, len(stdin)+1)
 		for _, pid := range forks {
 			n, err := unix.Readlink(fmt.Sprintf("/proc/%d/fd/0", pid), link)
-			if err != nil {
-				continue // it is gone
-			}
-			deserved := unix.SIGKILL
-			if string(link[:n]) != stdin {
-				deserved = sig
-				if group, err := unix.Getpgid(pid); err != nil || group != b.process.pid {
-					continue
-				}
-			}
-			if err := unix.Kill(pid, deserved); err != nil && err != unix.ESRCH {
-				return fmt.Errorf("signal %d, which bash has forked: %w", pid, err)
+			if err == nil && string(link[:n]) == stdin {
+				_ = unix.Kill(pid, unix.SIGKILL)
+				found = true
 			}
 		}
 		return nil
 	})
+	return found
 }
 
-// ridOfStrays kills the strays that an interrupt has left, those that are yet to come to the channel included.
-func (b *bash) ridOfStrays(ctx context.Context) error {
-	for range strayTries {
-		forks, err := b.forks()
-		if err != nil {
-			return err
-		}
-		coming := slices.ContainsFunc(forks, isRunning) // looked at before what they read, so that none slips through
-		if err := b.signalForks(forks, 0); err != nil || !coming {
-			return err
+// ridOfStrays kills the strays that an interrupt has left, and returns when they are gone: one that dies may still take a
+// line with it. It waits, not for long, for those that are yet to come to the channel.
+func (b *bash) ridOfStrays(ctx context.Context) {
+	for end := time.Now().Add(strayPatience); time.Now().Before(end); {
+		forks, _ := b.forks()
+		coming := slices.ContainsFunc(forks, isComing) // looked at before what they read, so that none slips through
+		if found := b.killStrays(forks); !found && !coming {
+			return
 		}
 		select {
 		case <-time.After(strayEvery):
 		case <-ctx.Done():
-			return ctx.Err()
+			return
 		}
 	}
-	return nil // what still runs is a subshell in the background
 }
 
-// isRunning reports whether a process wants for nothing but a CPU.
-func isRunning(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return err == nil && bytes.Contains(stat, []byte(") R "))
+// isComing reports whether a fork wants for a CPU or a page, and has not had much of a CPU yet: a subshell that computes
+// in the background has.
+func isComing(pid int) bool {
+	stat := make([]byte, 512)
+	stat = stat[:readSome(fmt.Sprintf("/proc/%d/stat", pid), stat)]
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // from the third on: proc(5)
+	if len(fields) < 13 || fields[0] != "R" && fields[0] != "D" {
+		return false
+	}
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return user+system < strayTicks
+}
+
+// readSome reads the beginning of a file in /proc, and returns how much it has; 0 where the process is gone.
+func readSome(path string, buffer []byte) int {
+	file, err := os.Open(path)
+	if err != nil {
+		return 0
+	}
+	defer file.Close()
+	n, _ := file.Read(buffer)
+	return max(n, 0)
 }

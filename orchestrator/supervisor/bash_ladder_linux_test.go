@@ -23,6 +23,7 @@ func TestBashLadder(t *testing.T) {
 		{"signal ignored", "trap '' INT TERM HUP; while :; do :; done", kernel.StateLost},
 		{"signal swallowed", "trap : INT; while :; do :; done", kernel.StateLost},
 		{"child in a group of its own", "set -m; sleep 600; :", kernel.StateLost},
+		{"exit for the signal", "trap 'exit 130' INT; sleep 600", kernel.StateLost},
 		{"stopped by itself", "kill -STOP $$", kernel.StateLost},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -16,6 +16,9 @@ const (
 	maxLastWords = 4 << 10 // of what its driver said, or the interpreter
 )
 
+// exitOfSIGINT is the exit status of a shell that ends, under set -e, since SIGINT has ended its child.
+const exitOfSIGINT = 128 + int(unix.SIGINT)
+
 // exitOf says how a kernel died. A fault is what it was killed for by its own reader; the last words, which may be
 // empty, are what its driver has said of it, or the interpreter.
 func exitOf(status unix.WaitStatus, fault error, killed bool, lastWords string) Exit {
@@ -29,7 +32,10 @@ func exitOf(status unix.WaitStatus, fault error, killed bool, lastWords string) 
 			Cut:    status.Signal() == unix.SIGINT,
 		}
 	default:
-		return Exit{Value: fmt.Sprintf("exit status %d%s", status.ExitStatus(), because(lastWords))}
+		return Exit{
+			Value: fmt.Sprintf("exit status %d%s", status.ExitStatus(), because(lastWords)),
+			Cut:   status.ExitStatus() == exitOfSIGINT,
+		}
 	}
 }
 
