@@ -51,8 +51,10 @@ func TestB23SlowReader(t *testing.T) {
 	a.settle(t, st.got)
 
 	lines := bufio.NewReader(infinite.untilCut(t))
-	for {
+	for read := 0; ; {
 		line, err := lines.ReadString('\n')
+		read += len(line)
+		require.Less(t, read, 64<<20, "the stream was not cut")
 		require.NotContains(t, line, string(wire.TypeEndOfExecution), "a stream that was cut has no end")
 		if err != nil {
 			break
@@ -176,16 +178,18 @@ func (c *trickle) untilCut(t *testing.T) io.Reader {
 	return c.answer.Body
 }
 
-// isOpen reports whether the server's side of the connection still is, without reading from it.
+// isOpen reports whether the server's side of the connection still is, without reading from it. Both ports have to fit:
+// an earlier connection from the same port, to another server, may be listed for a minute.
 func (c *trickle) isOpen() bool {
-	port := fmt.Sprintf(":%04X", c.conn.LocalAddr().(*net.TCPAddr).Port)
+	port := func(addr net.Addr) string { return fmt.Sprintf(":%04X", addr.(*net.TCPAddr).Port) }
+	server, client := port(c.conn.RemoteAddr()), port(c.conn.LocalAddr())
 	table, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {
 		return true
 	}
 	for line := range strings.Lines(string(table)) {
 		const established = "01"
-		if f := strings.Fields(line); strings.HasSuffix(f[2], port) {
+		if f := strings.Fields(line); strings.HasSuffix(f[1], server) && strings.HasSuffix(f[2], client) {
 			return f[3] == established
 		}
 	}
