@@ -77,11 +77,11 @@ func (b *bash) interruptAgain(over <-chan struct{}, pause time.Duration, program
 	default:
 	}
 	b.killStrays(forks) // first, since bash may wait for one
-	target := b.process.pid
+	signal := b.process.signal
 	if programs || alone {
-		target = -target
+		signal = b.process.signalGroup
 	}
-	_ = b.process.signal(target, unix.SIGINT)
+	_ = signal(unix.SIGINT)
 	return true
 }
 
@@ -94,9 +94,12 @@ func (b *bash) forks() (forks []int, alone bool) {
 	same := []byte(strings.Join(b.language.Argv, "\x00") + "\x00")
 	words := make([]byte, len(same)+1)
 	for _, pid := range pids {
+		if pid == b.process.pid {
+			continue
+		}
 		size := readSome(fmt.Sprintf("/proc/%d/cmdline", pid), words)
 		switch {
-		case pid == b.process.pid || size == 0: // a dead one has no words
+		case size == 0: // a dead one has no words
 		case bytes.Equal(words[:size], same):
 			forks = append(forks, pid)
 		default:

@@ -42,28 +42,6 @@ func TestBashInterruptWhileItForks(t *testing.T) {
 	}
 }
 
-// TestBashInterruptAtThePrompt interrupts a bash to which code has given something to do before each line that it reads.
-func TestBashInterruptAtThePrompt(t *testing.T) {
-	for _, setting := range []string{
-		"trap 'x=$(sleep 0.05)' DEBUG",
-		"trap 'for i in {1..30000}; do :; done' DEBUG",
-		"PROMPT_COMMAND='for i in {1..30000}; do :; done'",
-		"PROMPT_COMMAND='x=$(sleep 0.05)'",
-	} {
-		t.Run(setting, func(t *testing.T) {
-			c := liveShell(t)
-			c.execute("0", setting)
-			c.over()
-			c.execute("1", "echo up; sleep 600")
-			c.printed("1", "up")
-			time.Sleep(100 * time.Millisecond) // until it is in the statement that is meant
-			c.send(kernel.Request{Op: kernel.OpInterrupt, ID: "1"})
-			done, _ := c.over()
-			require.Equal(t, []any{kernel.EndingInterrupted, kernel.StatePreserved}, []any{done.Ending, done.State}, done.Value)
-		})
-	}
-}
-
 func TestBashStrays(t *testing.T) {
 	s := bootedShell(t)
 	s.run(findChannel + `; (sleep 1001; :) <&"$c" & stray=$!; (sleep 1002; :) & other=$!

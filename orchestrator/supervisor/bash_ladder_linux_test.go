@@ -14,21 +14,25 @@ import (
 // TestBashLadder climbs the ladder of an execution's end against what a shell can do.
 func TestBashLadder(t *testing.T) {
 	for _, tt := range []struct {
-		name, code string
-		state      kernel.State
+		name, before, code string
+		state              kernel.State
 	}{
-		{"loop", "while :; do :; done", kernel.StatePreserved},
-		{"child", "sleep 600; echo no", kernel.StatePreserved},
-		{"flood of output", "yes", kernel.StatePreserved},
-		{"signal ignored", "trap '' INT TERM HUP; while :; do :; done", kernel.StateLost},
-		{"signal swallowed", "trap : INT; while :; do :; done", kernel.StateLost},
-		{"child in a group of its own", "set -m; sleep 600; :", kernel.StateLost},
-		{"exit for the signal", "trap 'exit 130' INT; sleep 600", kernel.StateLost},
-		{"stopped by itself", "kill -STOP $$", kernel.StateLost},
+		{"loop", "", "while :; do :; done", kernel.StatePreserved},
+		{"child", "", "sleep 600; echo no", kernel.StatePreserved},
+		{"flood of output", "", "yes", kernel.StatePreserved},
+		{"signal ignored", "", "trap '' INT TERM HUP; while :; do :; done", kernel.StateLost},
+		{"signal swallowed", "", "trap : INT; while :; do :; done", kernel.StateLost},
+		{"child in a group of its own", "", "set -m; sleep 600; :", kernel.StateLost},
+		{"exit for the signal", "", "trap 'exit 130' INT; sleep 600", kernel.StateLost},
+		{"stopped by itself", "", "kill -STOP $$", kernel.StateLost},
+		{"slow program in a trap", "trap 'y=$(sleep 0.05)' DEBUG", "sleep 600", kernel.StatePreserved},
+		{"slow loop in a trap", "trap 'for i in {1..30000}; do :; done' DEBUG", "sleep 600", kernel.StatePreserved},
+		{"slow program at the prompt", "PROMPT_COMMAND='y=$(sleep 0.05)'", "sleep 600", kernel.StatePreserved},
+		{"slow loop at the prompt", "PROMPT_COMMAND='for i in {1..30000}; do :; done'", "sleep 600", kernel.StatePreserved},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := liveShell(t)
-			c.execute("0", "x=41")
+			c.execute("0", "x=41; "+tt.before)
 			c.over()
 			c.execute("1", "echo up; "+tt.code)
 			c.printed("1", "up")

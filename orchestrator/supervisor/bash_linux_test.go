@@ -116,9 +116,8 @@ func TestBashOutput(t *testing.T) {
 		s := bootedShell(t)
 		late := s.run("{ until [ -e go ]; do sleep 0.01; done; echo late; echo problem >&2; : >said; } &")
 		s.prints("next\n", ": >go; until [ -e said ]; do sleep 0.01; done; echo next")
-		require.Eventually(t, func() bool {
-			return late.text(kernel.TypeStdout) == "late\n" && late.text(kernel.TypeStderr) == "problem\n"
-		}, 10*time.Second, time.Millisecond)
+		late.comes(t, kernel.TypeStdout, "late\n")
+		late.comes(t, kernel.TypeStderr, "problem\n")
 	})
 	t.Run("of old executions is given up at last", func(t *testing.T) {
 		s := bootedShell(t)
@@ -156,7 +155,7 @@ func TestBashInterrupt(t *testing.T) {
 		var sink recorder
 		ended := make(chan error, 1)
 		go func() { ended <- s.try("cd /tmp; x=42; echo up; "+code, &sink) }()
-		require.Eventually(t, func() bool { return sink.text(kernel.TypeStdout) == "up\n" }, 10*time.Second, time.Millisecond)
+		sink.comes(t, kernel.TypeStdout, "up\n")
 		time.Sleep(50 * time.Millisecond) // until it is in the statement that is meant
 		require.NoError(t, s.Interrupt())
 		select {

@@ -170,7 +170,7 @@ func TestJupyterExecute(t *testing.T) {
 	t.Run("late output belongs to its own execution", func(t *testing.T) {
 		late := m.run("late late")
 		require.Equal(t, "next", m.run("sleep\nprint next").text(kernel.TypeStdout))
-		require.Eventually(t, func() bool { return late.text(kernel.TypeStdout) == "late" }, 10*time.Second, time.Millisecond)
+		late.comes(t, kernel.TypeStdout, "late")
 	})
 	t.Run("what is no proper message is passed over", func(t *testing.T) {
 		require.Equal(t, []kernel.EventType{kernel.TypeStarted, kernel.TypeStdout}, m.run("noise\nprint x").kinds())

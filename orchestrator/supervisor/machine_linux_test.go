@@ -43,6 +43,12 @@ func (r *recorder) text(stream kernel.EventType) string {
 	return text.String()
 }
 
+// comes waits until a stream has printed a text and nothing else.
+func (r *recorder) comes(t *testing.T, stream kernel.EventType, text string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return r.text(stream) == text }, 10*time.Second, time.Millisecond)
+}
+
 // kinds returns the types of the events.
 func (r *recorder) kinds() (kinds []kernel.EventType) {
 	r.mu.Lock()

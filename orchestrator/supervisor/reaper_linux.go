@@ -76,11 +76,14 @@ func (r *Reaper) reap() bool {
 }
 
 // signalGroup sends a signal to the process group that a process leads.
-func (p *process) signalGroup(sig unix.Signal) error { return p.signal(-p.pid, sig) }
+func (p *process) signalGroup(sig unix.Signal) error { return p.kill(-p.pid, sig) }
 
-// signal sends a signal to a process, or to the group that it leads, by its pid or the negative of that. One that was
-// reaped is left alone, since its number may belong to another by now.
-func (p *process) signal(target int, sig unix.Signal) error {
+// signal sends a signal to a process alone.
+func (p *process) signal(sig unix.Signal) error { return p.kill(p.pid, sig) }
+
+// kill is kill(2) for a process or its group. One that was reaped is left alone, since its number may belong to another
+// by now.
+func (p *process) kill(target int, sig unix.Signal) error {
 	p.reaper.mu.Lock()
 	defer p.reaper.mu.Unlock()
 	select {
