@@ -163,7 +163,7 @@ export class Runner {
     this.#value(details?.exception ?? result, (value) => {
       execution.value = value;
       // User code is called, and can only be terminated where a promise has been waited for.
-      then(resolved, () => {
+      this.#await(execution, resolved, () => {
         enter(execution);
         if (details === undefined) {
           this.#show(execution, value);
@@ -192,15 +192,19 @@ export class Runner {
     }
   }
 
+  /**
+   * Go on with a value once it is there. If the execution has been interrupted meanwhile nobody waits for that, and to go
+   * on would call user code in the middle of a later execution.
+   */
   #await(execution, value, go) {
-    const fail = (error) => this.#fail(execution, error);
     if (!isPromise(value)) {
       go(value);
       return;
     }
+    const fail = (error) => execution === this.#running && this.#fail(execution, error);
     then(value, (settled) => {
       try {
-        go(settled);
+        execution === this.#running && go(settled);
       } catch (error) {
         fail(error);
       }

@@ -157,6 +157,19 @@ await new Promise(() => {})`, kernel.TypeStdout, 100*time.Millisecond)
 	require.Equal(t, kernel.StatePreserved, r.Done.State, r.Done.Value)
 }
 
+// To show a value calls user code: in the middle of a later execution nobody could tell whose it is.
+func TestValueOfAnInterruptedExecutionIsNotShown(t *testing.T) {
+	c := boot(t)
+	const value = "{ [Symbol.for('Deno.customInspect')]() { shown = true; return '' } }"
+	for _, settled := range []string{"resolve(" + value + ")", "reject(" + value + ")"} {
+		c.Do("shown = false")
+		r := c.InterruptAfter("console.log('up'); new Promise((resolve, reject) => setTimeout(() => "+settled+", 300))",
+			kernel.TypeStdout, 30*time.Millisecond)
+		require.Equal(t, kernel.EndingInterrupted, r.Done.Ending, r.Done.Value)
+		require.Equal(t, want{Main: "false"}, c.Do("await new Promise(r => setTimeout(r, 500)); shown").Want())
+	}
+}
+
 // An interrupt that comes when its execution begins or ends hits it or nothing.
 func TestInterruptRaces(t *testing.T) {
 	c := boot(t)

@@ -143,11 +143,15 @@ class Runner {
     }
   }
 
+  /**
+   * Go on with a promise's value once it is there. If the execution has been interrupted meanwhile nobody waits for that,
+   * and to go on would call user code in the middle of a later execution.
+   */
   #await(execution, promise, go) {
-    const fail = (error) => this.#finish(execution, errorOf(error));
+    const fail = (error) => execution === this.#running && this.#finish(execution, errorOf(error));
     then(promise, (value) => {
       try {
-        go(value);
+        execution === this.#running && go(value);
       } catch (error) {
         fail(error);
       }

@@ -113,6 +113,18 @@ func TestTimersGoOnAfterAnInterrupt(t *testing.T) {
 	require.Equal(t, want{Main: "true"}, c.Do("ticks = 0; await new Promise(r => setTimeout(r, 200)); ticks > 5").Want())
 }
 
+// To show a value calls user code: in the middle of a later execution nobody could tell whose it is.
+func TestValueOfAnInterruptedExecutionIsNotShown(t *testing.T) {
+	c := boot(t, "javascript")
+	const value = "{ [Symbol.for('nodejs.util.inspect.custom')]() { shown = true; return '' } }"
+	for _, settled := range []string{"resolve(" + value + ")", "reject(" + value + ")"} {
+		c.Do("shown = false")
+		r := interrupt(c, "new Promise((resolve, reject) => setTimeout(() => "+settled+", 300))")
+		require.Equal(t, kernel.EndingInterrupted, r.Done.Ending, r.Done.Value)
+		require.Equal(t, want{Main: "false"}, c.Do("await new Promise(r => setTimeout(r, 500)); shown").Want())
+	}
+}
+
 // An interrupt that comes when its execution begins or ends hits it or nothing.
 func TestInterruptRaces(t *testing.T) {
 	c := boot(t, "javascript")
