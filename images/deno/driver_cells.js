@@ -1,4 +1,4 @@
-// The cells in memory that both threads share: who ends an execution that is to be interrupted, and whether mail has come.
+// The cells in memory that both threads share: who ends what is to be interrupted, and whether mail has come.
 
 import { compareExchange, load } from "./driver_safe.js";
 
@@ -7,7 +7,7 @@ export const cells = new Int32Array(new SharedArrayBuffer(8));
 
 export const INTERRUPT = 0;
 export const IDLE = 0; // no interrupt is under way
-export const WAITING = 1; // the driver has been asked to end its execution, and may still do so
+export const WAITING = 1; // the driver has been asked to end its execution, or for a pong, and may still do so
 export const TERMINATING = 2; // V8 has been asked to terminate what runs, and has not said yet that it has
 
 export const MAIL = 1; // a count of what the worker has sent
@@ -15,7 +15,7 @@ export const MAIL = 1; // a count of what the worker has sent
 /** Report whether an interrupt is under way. */
 export const interrupting = () => load(cells, INTERRUPT) !== IDLE;
 
-/** Have the driver end its execution. False: V8 is terminating what runs, and the driver has to wait for that. */
+/** Have the driver do what is waited for. False: V8 is terminating what runs, and the driver has to wait for that. */
 export function settle() {
   compareExchange(cells, INTERRUPT, WAITING, IDLE);
   return !interrupting();

@@ -3,7 +3,7 @@
 // What ends an interrupted execution waits for no promise: to terminate what runs drops all that V8 has queued. It is a
 // message of the worker that ends it.
 
-import { interrupting, settle, terminated } from "./driver_cells.js";
+import { settle, terminated } from "./driver_cells.js";
 import { die, send, sendText } from "./driver_channel.js";
 import { loadLexer, rewrite, usesModules } from "./driver_code.js";
 import { begin, enter, here, print } from "./driver_output.js";
@@ -83,12 +83,12 @@ export class Runner {
     pong?.();
   }
 
-  /** Answer a ping, once no interrupt is under way that could hit what comes next. */
+  /** Answer a ping, once nothing is under way that could hit what comes next. */
   ping(pong) {
-    if (interrupting()) {
-      this.#pong = pong;
-    } else {
+    if (settle()) {
       pong();
+    } else {
+      this.#pong = pong;
     }
   }
 

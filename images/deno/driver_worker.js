@@ -5,14 +5,18 @@
 // by then it can be the driver or Deno, and neither survives that. Both threads settle by a cell in shared memory who ends
 // the execution.
 //
+// What an interrupt finds waiting in user code goes on when what it waits for comes, and may block the thread for good. A
+// ping, which comes before the next execution, is therefore insisted on by the same steps.
+//
 // A pause that hits what the inspector itself evaluates blocks Deno's thread for good: it waits for the inspector's
 // messages, which it is in the middle of taking. So all messages go through one socket, where they keep their order, and
 // none that evaluates follows a pause that may still be to come.
 
-import { INTERRUPT, MAIL, TERMINATING, WAITING } from "./driver_cells.js";
+import { IDLE, INTERRUPT, MAIL, TERMINATING, WAITING } from "./driver_cells.js";
 import { Receiver } from "./driver_libc.js";
 
 const BUSY_MILLISECONDS = 20; // that long without an answer, and user code is taken to be busy
+const BLOCKED_MILLISECONDS = 1000; // the same before a ping: other code of the user's may run then, and come to its end
 const AGAIN_MILLISECONDS = 100; // that long without an end, and V8 is asked again
 const CHANNEL = 3;
 
@@ -119,6 +123,8 @@ async function serve(receiver) {
       line = [];
       if (request.op === "interrupt") {
         interrupt();
+      } else if (request.op === "ping") {
+        ping(request);
       } else if (request.op === "execute") {
         tell({ ...request, fds });
         fds = [];
@@ -145,20 +151,29 @@ function after(milliseconds, go) {
 
 function interrupt() {
   Atomics.store(cells, INTERRUPT, WAITING);
-  request();
+  request({ op: "interrupt" }, BUSY_MILLISECONDS);
 }
 
-/** Have the driver end the execution, or pause it if it is too busy for that. */
-function request() {
-  tell({ op: "interrupt" });
-  after(BUSY_MILLISECONDS, () => {
+/** Have the driver answer a ping: by itself, or at the end of an interrupt that is under way. */
+function ping(asked) {
+  if (Atomics.compareExchange(cells, INTERRUPT, IDLE, WAITING) === IDLE) {
+    request(asked, BLOCKED_MILLISECONDS);
+  } else {
+    tell(asked);
+  }
+}
+
+/** Have the driver do what ends the waiting, or pause it if it is too busy for that. */
+function request(message, patience) {
+  tell(message);
+  after(patience, () => {
     if (Atomics.compareExchange(cells, INTERRUPT, WAITING, TERMINATING) === WAITING) {
       pause();
     }
   });
 }
 
-// Until the driver has ended the execution, these three follow upon each other, AGAIN_MILLISECONDS apart.
+// Until the driver has done so, these three follow upon each other, AGAIN_MILLISECONDS apart.
 
 /** Pause what runs, as soon as anything does. */
 function pause() {
@@ -205,7 +220,7 @@ function resumed() {
   if (terminating) {
     release();
   } else if (Atomics.compareExchange(cells, INTERRUPT, TERMINATING, WAITING) === TERMINATING) {
-    request();
+    request({ op: "interrupt" }, BUSY_MILLISECONDS);
   }
 }
 

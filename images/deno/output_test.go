@@ -62,6 +62,9 @@ func TestPipesOfFinishedExecutionsAreBounded(t *testing.T) {
 	require.Equal(t, want{Main: "1"}, c.Do("go(); await new Promise(r => setTimeout(r, 100)); 1").Want())
 }
 
+// longLoop is no endless one: if an interrupt comes before it, and ends what it waits for, it runs in a later execution.
+const longLoop = "for (const end = performance.now() + 5000; performance.now() < end;);"
+
 func TestInterrupt(t *testing.T) {
 	c := boot(t)
 	for _, cell := range []struct{ name, code string }{
@@ -73,9 +76,9 @@ func TestInterrupt(t *testing.T) {
 		{"endless microtasks", "for (;;) await null"},
 		{"endless microtasks that nobody waits for", "const again = () => queueMicrotask(again); again()"},
 		{"endless ticks", "const tick = () => process.nextTick(tick); tick()"},
-		{"loop after a timer", "await new Promise(r => setTimeout(r, 1)); for (;;);"},
-		{"loop in a timer", "setTimeout(() => { for (;;); }); await new Promise(() => {})"},
-		{"loop at once", "setImmediate(() => { for (;;); }); await new Promise(() => {})"},
+		{"loop after a timer", "await new Promise(r => setTimeout(r, 1)); " + longLoop},
+		{"loop in a timer", "setTimeout(() => { " + longLoop + " }); await new Promise(() => {})"},
+		{"loop at once", "setImmediate(() => { " + longLoop + " }); await new Promise(() => {})"},
 		{"awaited children", "for (;;) await new Deno.Command('sleep', { args: ['60'] }).output()"},
 		{"children that block", "for (;;) new Deno.Command('sleep', { args: ['60'] }).outputSync()"},
 		{"regular expression", "/(a+)+b/.test('a'.repeat(64))"},
@@ -141,7 +144,7 @@ func TestInterruptBesideTheInspector(t *testing.T) {
   const end = performance.now() + 60;
   while (performance.now() < end);
   await due;
-  for (;;);
+  `+longLoop+`
 }`, kernel.TypeStdout, 200*time.Millisecond)
 		require.Equal(t, kernel.StatePreserved, r.Done.State, r.Done.Value)
 		require.Equal(t, want{Main: "2", Out: "p\n"}, c.Do("console.log('p'); 1 + 1").Want())
@@ -155,6 +158,19 @@ func TestAwaitOfGarbage(t *testing.T) {
 await new Promise(() => {})`, kernel.TypeStdout, 100*time.Millisecond)
 	require.Equal(t, kernel.EndingInterrupted, r.Done.Ending)
 	require.Equal(t, kernel.StatePreserved, r.Done.State, r.Done.Value)
+}
+
+// What an interrupt finds waiting goes on. Where it blocks the kernel then, the next execution gets rid of it.
+func TestWhatAnInterruptHasLeftDoesNotBlock(t *testing.T) {
+	c := boot(t)
+	c.Do("let kept = 41")
+	for _, block := range []string{"for (;;);", "for (;;) new Deno.Command('sleep', { args: ['60'] }).outputSync()"} {
+		r := c.InterruptAfter("console.log('up'); await new Promise(r => setTimeout(r, 100)); "+block, kernel.TypeStdout, 0)
+		require.Equal(t, kernel.EndingInterrupted, r.Done.Ending, r.Done.Value)
+		require.Equal(t, kernel.StatePreserved, r.Done.State, r.Done.Value)
+		time.Sleep(time.Second) // until it blocks
+		require.Equal(t, want{Main: "42", Out: "p\n"}, c.Do("console.log('p'); await null; kept + 1").Want())
+	}
 }
 
 // To show a value calls user code: in the middle of a later execution nobody could tell whose it is.

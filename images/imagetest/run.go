@@ -25,7 +25,8 @@ type Result struct {
 	Data map[string]any
 }
 
-// Want is what an execution must bring. Empty fields mean nothing of the kind; several of a kind are a line each.
+// Want is what an execution must bring. Empty fields mean nothing of the kind; several of a kind are a line each. An
+// ending that is not ok and of which no error tells is an error here.
 type Want struct {
 	Main, Displays, Out, Err, Error string
 }
@@ -35,6 +36,9 @@ func (r *Run) Want() Want {
 	errs := make([]string, 0, len(r.Errors))
 	for _, ev := range r.Errors {
 		errs = append(errs, ev.Name+": "+ev.Value)
+	}
+	if len(errs) == 0 && r.Done.Ending != kernel.EndingOK {
+		errs = append(errs, fmt.Sprintf("%s: %s", r.Done.Ending, r.Done.Value))
 	}
 	return Want{Main: r.texts(true), Displays: r.texts(false), Out: r.Out, Err: r.Err, Error: strings.Join(errs, "\n")}
 }

@@ -9,9 +9,9 @@ const { compareExchange, load, notify, store, wait } = Atomics;
 
 // What both threads share: the lock, and which execution runs.
 const LOCK = 0;
-const RUNNING = 1;
+const RUNNING = 1; // a serial number; while a ping waits for its pong, that of the ping, which is negative
 const WANTED = 2; // 1: the worker waits for the lock
-const TERMINATED = 3; // which execution the worker has had terminated last
+const TERMINATED = 3; // for which of them the worker has had something terminated last
 const FREE = 0;
 const MAIN = 1; // the main thread sends
 const WORKER = 2; // the worker has an execution terminated
@@ -42,6 +42,9 @@ function whole(f) {
 function setRunning(serial) {
   store(cells, RUNNING, serial);
 }
+
+/** Report whether that is the serial number of what runs, or of the ping that waits. */
+const isRunning = (serial) => load(cells, RUNNING) === serial;
 
 /** Report whether the worker has had an execution terminated. */
 const isTerminated = (serial) => load(cells, TERMINATED) === serial;
@@ -86,5 +89,6 @@ function die(reason) {
 }
 
 module.exports = {
-  CHANNEL, FREE, LOCK, RUNNING, TERMINATED, WANTED, WORKER, cells, die, isTerminated, pause, send, setRunning, whole,
+  CHANNEL, FREE, LOCK, RUNNING, TERMINATED, WANTED, WORKER,
+  cells, die, isRunning, isTerminated, pause, send, setRunning, whole,
 };

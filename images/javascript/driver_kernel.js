@@ -4,7 +4,7 @@
 const { createHook } = require("node:async_hooks");
 const { MessageChannel, Worker } = require("node:worker_threads");
 
-const { cells, die, send } = require("./driver_channel.js");
+const { cells, die, isRunning, send, setRunning, whole } = require("./driver_channel.js");
 const { Runner } = require("./driver_execution.js");
 const { exit } = require("./driver_libc.js");
 const { here, install, runIn } = require("./driver_output.js");
@@ -28,7 +28,7 @@ function serve(typescript) {
     __proto__: null,
     boot: () => send({ __proto__: null, type: "boot", version: process.versions.node }),
     setup,
-    ping: () => send({ __proto__: null, type: "pong" }),
+    ping: (request) => whole(() => pong(request.serial)),
     execute: (request) => {
       takeErrors();
       runner.execute(request);
@@ -47,6 +47,14 @@ function serve(typescript) {
   });
   worker.on("error", (error) => die(`worker: ${error.stack}`));
   worker.on("exit", () => die("user code has ended the driver's worker"));
+}
+
+/** Answer a ping, unless that has been done. */
+function pong(serial) {
+  if (isRunning(serial)) {
+    setRunning(0);
+    send({ __proto__: null, type: "pong" });
+  }
 }
 
 function setup(request) {

@@ -9,6 +9,7 @@ const { Receiver, closeOnExec, exit, fileReserve, poll } = require("./driver_lib
 
 const USUAL_FILES = 1024n;
 const PATIENCE = 10; // milliseconds for the main thread to take an interrupt by itself
+const PING_PATIENCE = 1000; // the same for a ping: other code of the user's may run then, and come to its end
 const REPEAT = 100; // milliseconds after which children that it waits for are interrupted again
 const { cells, turns } = workerData;
 
@@ -17,6 +18,7 @@ const withMoreFiles = fileReserve(USUAL_FILES);
 const session = new Session();
 let partial = []; // of a line whose end has not come
 let fds = [];
+let pings = 0;
 
 process.on("uncaughtException", (error) => die(`worker: ${error.stack}`));
 closeOnExec(CHANNEL);
@@ -58,6 +60,10 @@ function answer(request) {
     interrupt();
     return;
   }
+  if (request.op === "ping") {
+    ping();
+    return;
+  }
   if (request.op === "execute") {
     request.fds = fds;
     fds = [];
@@ -71,31 +77,46 @@ function answer(request) {
 /** Interrupt what runs. A main thread that waits in its event loop ends the execution by itself, and nothing else. */
 function interrupt() {
   const serial = Atomics.load(cells, RUNNING);
-  if (serial !== 0) {
-    parentPort.postMessage({ op: "interrupt", serial });
-    setTimeout(terminate, PATIENCE, serial);
+  if (serial > 0) {
+    insist({ op: "interrupt", serial }, PATIENCE);
   }
 }
 
-/** Terminate what the main thread runs: JavaScript, or a wait that V8 can end. It then ends the execution. */
-function terminate(serial) {
+/**
+ * Ask for a pong, after which the next execution comes. What an interrupt finds waiting goes on when what it waits for
+ * comes, and may block the main thread for good: that is terminated, too.
+ */
+function ping() {
+  const serial = -++pings;
+  Atomics.store(cells, RUNNING, serial);
+  insist({ op: "ping", serial }, PING_PATIENCE);
+}
+
+/** Hand a request to the main thread, which gets it again after that many milliseconds, rid of what it runs. */
+function insist(request, patience) {
+  parentPort.postMessage(request);
+  setTimeout(terminate, patience, request);
+}
+
+/** Terminate what the main thread runs: JavaScript, or a wait that V8 can end. It can do as requested then. */
+function terminate(request) {
   Atomics.store(cells, WANTED, 1);
   if (Atomics.compareExchange(cells, LOCK, FREE, WORKER) !== FREE) {
-    setTimeout(terminate, 1, serial); // it is sending
+    setTimeout(terminate, 1, request); // it is sending
     return;
   }
-  if (Atomics.load(cells, RUNNING) !== serial) {
+  if (Atomics.load(cells, RUNNING) !== request.serial) {
     release();
     return;
   }
   // V8 cannot end a wait for a child, which may be one that was started after the signal.
   const repeating = setInterval(() => process.kill(0, "SIGINT"), REPEAT);
-  // As long as this thread has the lock, the execution cannot end, so nothing that comes after it can be hit.
-  Atomics.store(cells, TERMINATED, serial);
+  // As long as this thread has the lock, the main thread cannot do as requested, so nothing that comes after it can be hit.
+  Atomics.store(cells, TERMINATED, request.serial);
   session.post("Runtime.terminateExecution", () => {
     clearInterval(repeating);
     release();
-    parentPort.postMessage({ op: "interrupt", serial });
+    parentPort.postMessage(request);
   });
 }
 

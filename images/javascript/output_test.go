@@ -69,6 +69,9 @@ func TestPipesOfFinishedExecutionsAreBounded(t *testing.T) {
 	require.Equal(t, want{Main: "1"}, c.Do("go(); await new Promise(r => setTimeout(r, 100)); 1").Want())
 }
 
+// longLoop is no endless one: if an interrupt comes before it, and ends what it waits for, it runs in a later execution.
+const longLoop = "for (const end = performance.now() + 5000; performance.now() < end;);"
+
 func TestInterrupt(t *testing.T) {
 	c := boot(t, "javascript")
 	for _, cell := range []struct{ name, code string }{
@@ -81,7 +84,7 @@ func TestInterrupt(t *testing.T) {
 		{"endless microtasks that nobody waits for", "const again = () => queueMicrotask(again); again()"},
 		{"endless immediates", "for (;;) await new Promise(setImmediate)"},
 		{"loop after an await", "await 1; for (;;);"},
-		{"loop in a timer", "setTimeout(() => { for (;;); }); await new Promise(() => {})"},
+		{"loop in a timer", "setTimeout(() => { " + longLoop + " }); await new Promise(() => {})"},
 		{"Atomics.wait", "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)"},
 		{"child that blocks", "require('child_process').execSync('sleep 60', {stdio: 'inherit'})"},
 		{"children that block", "for (;;) try { require('child_process').execSync('sleep 60') } catch {}"},
@@ -111,6 +114,19 @@ func TestTimersGoOnAfterAnInterrupt(t *testing.T) {
 	c.Do("let ticks = 0; const ticking = setInterval(() => ticks++, 10)")
 	require.Equal(t, kernel.EndingInterrupted, interrupt(c, "for (;;);").Done.Ending)
 	require.Equal(t, want{Main: "true"}, c.Do("ticks = 0; await new Promise(r => setTimeout(r, 200)); ticks > 5").Want())
+}
+
+// What an interrupt finds waiting goes on. Where it blocks the kernel then, the next execution gets rid of it.
+func TestWhatAnInterruptHasLeftDoesNotBlock(t *testing.T) {
+	c := boot(t, "javascript")
+	c.Do("let kept = 41")
+	for _, block := range []string{"for (;;);", "for (;;) require('child_process').spawnSync('sleep', ['60'])"} {
+		r := c.InterruptAfter("console.log('up'); await new Promise(r => setTimeout(r, 100)); "+block, kernel.TypeStdout, 0)
+		require.Equal(t, kernel.EndingInterrupted, r.Done.Ending, r.Done.Value)
+		require.Equal(t, kernel.StatePreserved, r.Done.State, r.Done.Value)
+		time.Sleep(time.Second) // until it blocks
+		require.Equal(t, want{Main: "42", Out: "p\n"}, c.Do("console.log('p'); await null; kept + 1").Want())
+	}
 }
 
 // To show a value calls user code: in the middle of a later execution nobody could tell whose it is.
