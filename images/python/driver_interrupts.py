@@ -6,10 +6,13 @@ import signal
 import sys
 from _thread import allocate_lock, get_ident, start_new_thread
 from asyncio import current_task
+from contextlib import suppress
 from signal import SIG_UNBLOCK, SIGINT, pthread_kill, pthread_sigmask
 from subprocess import call
 from sys import _getframe
 from time import sleep
+
+from IPython.lib import pretty
 
 
 class Interrupts:
@@ -126,6 +129,19 @@ def let_through_os_system():
         return -code if code < 0 else code << 8  # the wait status
 
     os.system = system
+
+
+def let_through_groups():
+    """Have IPython's printer let an interrupt through that comes when it has begun a group and not queued it yet. It
+    would raise an IndexError then, which would be told as the cell's, and the cell would run on.
+    """
+
+    class Groups(pretty.GroupQueue):
+        def remove(self, group):
+            with suppress(IndexError):
+                super().remove(group)
+
+    pretty.GroupQueue = Groups
 
 
 def new_loop():

@@ -11,7 +11,7 @@ from resource import RLIMIT_NOFILE, getrlimit, setrlimit
 
 from driver_channel import Channel, die, fitting, strict
 from driver_imports import change_imports
-from driver_interrupts import Interrupts, let_through_os_system, new_loop
+from driver_interrupts import Interrupts, let_through_groups, let_through_os_system, new_loop
 from driver_output import Outputs, enter, inherit_in_threads
 from driver_shell import Error, Shell, has_network
 
@@ -31,6 +31,7 @@ class Kernel:
         self._outputs = Outputs()
         inherit_in_threads()
         let_through_os_system()
+        let_through_groups()
         change_imports()
         if not has_network():
             environ["PIP_RETRIES"] = "0"  # pip would wait for half a minute before it gives up

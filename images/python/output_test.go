@@ -174,7 +174,8 @@ func TestInterrupt(t *testing.T) {
 		for range 20 {
 			d.begin("x = 1", nil)
 			d.ask(map[string]any{"op": "interrupt"})
-			require.Contains(t, []string{"", "KeyboardInterrupt"}, d.finish().error())
+			r := d.finish()
+			require.Contains(t, []string{"", "KeyboardInterrupt"}, r.error(), r.errors)
 			d.ping()
 			require.Equal(t, want{main: "2"}, d.do("1 + 1").want())
 		}
@@ -200,6 +201,23 @@ func TestInterrupt(t *testing.T) {
 		require.Empty(t, r.errors[0].Value)
 		require.Equal(t, want{main: "2"}, d.do("1 + 1").want())
 	})
+	t.Run("one that comes as IPython begins to print a value", func(t *testing.T) {
+		d.t = t
+		r := d.do(`from IPython.lib import pretty
+class Interrupted(pretty.GroupQueue):
+    def enq(self, group):
+        if group.depth == 2:
+            raise KeyboardInterrupt
+        super().enq(group)
+pretty.GroupQueue = Interrupted
+try:
+    display(1)
+    print("goes on")
+finally:
+    pretty.GroupQueue = Interrupted.__base__`)
+		require.Equal(t, "KeyboardInterrupt", r.error(), r.errors)
+		require.Empty(t, r.out())
+	})
 	t.Run("one that comes with its execution's beginning or end", func(t *testing.T) {
 		d.t = t
 		cells := []string{"1", "print(1)", "display(1)", "import asyncio; await asyncio.sleep(0.001)", "!true"}
@@ -210,7 +228,8 @@ func TestInterrupt(t *testing.T) {
 			}
 			time.Sleep(time.Duration(i) * 5 * time.Microsecond)
 			d.ask(map[string]any{"op": "interrupt"})
-			require.Contains(t, []string{"", "KeyboardInterrupt"}, d.finish().error())
+			r := d.finish()
+			require.Contains(t, []string{"", "KeyboardInterrupt"}, r.error(), r.errors)
 			d.ping()
 			require.Equal(t, want{main: "2"}, d.do("1 + 1").want())
 		}
