@@ -6,13 +6,13 @@ import { compareExchange, load } from "./driver_safe.js";
 export const cells = new Int32Array(new SharedArrayBuffer(8));
 
 export const INTERRUPT = 0;
-export const IDLE = 0; // no interrupt is under way
+export const IDLE = 0; // nothing is under way
 export const WAITING = 1; // the driver has been asked to end its execution, or for a pong, and may still do so
 export const TERMINATING = 2; // V8 has been asked to terminate what runs, and has not said yet that it has
 
 export const MAIL = 1; // a count of what the worker has sent
 
-/** Report whether an interrupt is under way. */
+/** Report whether an interrupt, or a ping, is under way. */
 export const interrupting = () => load(cells, INTERRUPT) !== IDLE;
 
 /** Have the driver do what is waited for. False: V8 is terminating what runs, and the driver has to wait for that. */

@@ -21,7 +21,7 @@ export class Runner {
   #inspector;
   #count = 0;
   #rejections = 0;
-  #pong; // answers a ping that came while an interrupt was under way
+  #pong; // answers a ping that came while V8 was terminating what runs
   #running = null; // the execution of which done has not been sent
   #taken; // the value that the inspector has handed over last
   #take; // the inspector's name of the function that takes it
@@ -60,14 +60,14 @@ export class Runner {
     }
   }
 
-  /** End what runs, because the worker has received an interrupt. */
+  /** End what runs, because the worker has received an interrupt, and answer the ping that waits. */
   interrupt() {
     if (settle()) {
       this.#interrupted();
     }
   }
 
-  /** End what ran until V8 has terminated it, because the worker could not wait for the driver to do so. */
+  /** The same for what ran until V8 has terminated it, because the worker could not wait for the driver to do so. */
   interrupted() {
     if (terminated()) {
       this.#interrupted();

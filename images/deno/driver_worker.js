@@ -6,7 +6,8 @@
 // the execution.
 //
 // What an interrupt finds waiting in user code goes on when what it waits for comes, and may block the thread for good. A
-// ping, which comes before the next execution, is therefore insisted on by the same steps.
+// ping, which comes before the next execution, is therefore insisted on by the same steps: the driver answers it when it
+// takes it, or when it is told that it is interrupted.
 //
 // A pause that hits what the inspector itself evaluates blocks Deno's thread for good: it waits for the inspector's
 // messages, which it is in the middle of taking. So all messages go through one socket, where they keep their order, and
@@ -151,20 +152,20 @@ function after(milliseconds, go) {
 
 function interrupt() {
   Atomics.store(cells, INTERRUPT, WAITING);
-  request({ op: "interrupt" }, BUSY_MILLISECONDS);
+  insist({ op: "interrupt" }, BUSY_MILLISECONDS);
 }
 
 /** Have the driver answer a ping: by itself, or at the end of an interrupt that is under way. */
-function ping(asked) {
+function ping(message) {
   if (Atomics.compareExchange(cells, INTERRUPT, IDLE, WAITING) === IDLE) {
-    request(asked, BLOCKED_MILLISECONDS);
+    insist(message, BLOCKED_MILLISECONDS);
   } else {
-    tell(asked);
+    tell(message);
   }
 }
 
 /** Have the driver do what ends the waiting, or pause it if it is too busy for that. */
-function request(message, patience) {
+function insist(message, patience) {
   tell(message);
   after(patience, () => {
     if (Atomics.compareExchange(cells, INTERRUPT, WAITING, TERMINATING) === WAITING) {
@@ -193,7 +194,7 @@ function signal() {
   }
 }
 
-/** Have the driver end the execution, once nothing of the user's runs. */
+/** Have the driver do what is waited for, once nothing of the user's runs. */
 function release() {
   if (Atomics.load(cells, INTERRUPT) === TERMINATING) {
     evaluate("Runtime.callFunctionOn", { functionDeclaration: "function () { this(); }", objectId: revive }, REVIVED);
@@ -220,7 +221,7 @@ function resumed() {
   if (terminating) {
     release();
   } else if (Atomics.compareExchange(cells, INTERRUPT, TERMINATING, WAITING) === TERMINATING) {
-    request({ op: "interrupt" }, BUSY_MILLISECONDS);
+    insist({ op: "interrupt" }, BUSY_MILLISECONDS);
   }
 }
 

@@ -78,6 +78,7 @@ func TestInterrupt(t *testing.T) {
 		{"endless ticks", "const tick = () => process.nextTick(tick); tick()"},
 		{"loop after a timer", "await new Promise(r => setTimeout(r, 1)); " + longLoop},
 		{"loop in a timer", "setTimeout(() => { " + longLoop + " }); await new Promise(() => {})"},
+		{"loops in timers", "for (let i = 0; i < 3; i++) setTimeout(() => { " + longLoop + " }); await new Promise(() => {})"},
 		{"loop at once", "setImmediate(() => { " + longLoop + " }); await new Promise(() => {})"},
 		{"awaited children", "for (;;) await new Deno.Command('sleep', { args: ['60'] }).output()"},
 		{"children that block", "for (;;) new Deno.Command('sleep', { args: ['60'] }).outputSync()"},
@@ -165,11 +166,12 @@ func TestWhatAnInterruptHasLeftDoesNotBlock(t *testing.T) {
 	c := boot(t)
 	c.Do("let kept = 41")
 	for _, block := range []string{"for (;;);", "for (;;) new Deno.Command('sleep', { args: ['60'] }).outputSync()"} {
-		r := c.InterruptAfter("console.log('up'); await new Promise(r => setTimeout(r, 100)); "+block, kernel.TypeStdout, 0)
+		r := c.InterruptAfter("looped = false; console.log('up'); await new Promise(r => setTimeout(r, 100)); looped = true; "+block,
+			kernel.TypeStdout, 0)
 		require.Equal(t, kernel.EndingInterrupted, r.Done.Ending, r.Done.Value)
 		require.Equal(t, kernel.StatePreserved, r.Done.State, r.Done.Value)
-		time.Sleep(time.Second) // until it blocks
-		require.Equal(t, want{Main: "42", Out: "p\n"}, c.Do("console.log('p'); await null; kept + 1").Want())
+		time.Sleep(3 * time.Second) // until it blocks
+		require.Equal(t, want{Main: "42", Out: "p\n"}, c.Do("console.log('p'); await null; looped && kept + 1").Want())
 	}
 }
 
@@ -179,10 +181,10 @@ func TestValueOfAnInterruptedExecutionIsNotShown(t *testing.T) {
 	const value = "{ [Symbol.for('Deno.customInspect')]() { shown = true; return '' } }"
 	for _, settled := range []string{"resolve(" + value + ")", "reject(" + value + ")"} {
 		c.Do("shown = false")
-		r := c.InterruptAfter("console.log('up'); new Promise((resolve, reject) => setTimeout(() => "+settled+", 300))",
-			kernel.TypeStdout, 30*time.Millisecond)
+		code := "console.log('up'); new Promise((resolve, reject) => { settle = () => " + settled + " })"
+		r := c.InterruptAfter(code, kernel.TypeStdout, 300*time.Millisecond)
 		require.Equal(t, kernel.EndingInterrupted, r.Done.Ending, r.Done.Value)
-		require.Equal(t, want{Main: "false"}, c.Do("await new Promise(r => setTimeout(r, 500)); shown").Want())
+		require.Equal(t, want{Main: "false"}, c.Do("settle(); await new Promise(r => setTimeout(r, 100)); shown").Want())
 	}
 }
 

@@ -52,6 +52,11 @@ func TestWantHasAllThatAnExecutionBrought(t *testing.T) {
 	}
 }
 
+func TestWantTellsOfAnEndingThatNoErrorTellsOf(t *testing.T) {
+	r := &Run{Done: orchestrator.Event{Type: kernel.TypeDone, Ending: kernel.EndingCrashed, Value: "gone"}}
+	require.Equal(t, Want{Error: "crashed: gone"}, r.Want())
+}
+
 func TestNumbersOfResultsAreAsTheyWereWritten(t *testing.T) {
 	r := tell(t, shown(true, `{"n": [1, 1.0]}`))
 	require.Equal(t, []Result{{Main: true, Data: map[string]any{

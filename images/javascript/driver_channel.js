@@ -7,14 +7,14 @@ const { exit } = require("./driver_libc.js");
 const CHANNEL = 3;
 const { compareExchange, load, notify, store, wait } = Atomics;
 
-// What both threads share: the lock, and which execution runs.
+// What both threads share: the lock, and what the main thread is needed for.
 const LOCK = 0;
-const RUNNING = 1; // a serial number; while a ping waits for its pong, that of the ping, which is negative
+const RUNNING = 1; // the serial number of what runs, or of the ping that waits for its pong, which is negative
 const WANTED = 2; // 1: the worker waits for the lock
 const TERMINATED = 3; // for which of them the worker has had something terminated last
 const FREE = 0;
 const MAIN = 1; // the main thread sends
-const WORKER = 2; // the worker has an execution terminated
+const WORKER = 2; // the worker has something terminated
 const cells = new Int32Array(new SharedArrayBuffer(16));
 const never = new Int32Array(new SharedArrayBuffer(4)); // what is never notified
 

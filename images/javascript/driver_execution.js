@@ -169,8 +169,10 @@ class Runner {
 
   /** Send a result. One of an execution that is over is dropped. */
   #publish(execution, bundle, main) {
-    const frame = { __proto__: null, type: "result", main, data: jsonOf(bundle) };
-    whole(() => execution === this.#running && send(frame));
+    if (execution === this.#running) { // to make JSON of it calls user code
+      const frame = { __proto__: null, type: "result", main, data: jsonOf(bundle) };
+      whole(() => execution === this.#running && send(frame));
+    }
   }
 
   /** End an execution once Node.js has told of the promises that it has rejected and nobody waits for. */

@@ -10,7 +10,7 @@ const { Receiver, closeOnExec, exit, fileReserve, poll } = require("./driver_lib
 const USUAL_FILES = 1024n;
 const PATIENCE = 10; // milliseconds for the main thread to take an interrupt by itself
 const PING_PATIENCE = 1000; // the same for a ping: other code of the user's may run then, and come to its end
-const REPEAT = 100; // milliseconds after which children that it waits for are interrupted again
+const REPEAT = 100; // milliseconds after which it, and children that it waits for, are interrupted again
 const { cells, turns } = workerData;
 
 const receiver = new Receiver(CHANNEL);
@@ -92,17 +92,17 @@ function ping() {
   insist({ op: "ping", serial }, PING_PATIENCE);
 }
 
-/** Hand a request to the main thread, which gets it again after that many milliseconds, rid of what it runs. */
+/** Hand a request to the main thread. Unless it has been met after that many milliseconds, what runs is terminated. */
 function insist(request, patience) {
   parentPort.postMessage(request);
   setTimeout(terminate, patience, request);
 }
 
-/** Terminate what the main thread runs: JavaScript, or a wait that V8 can end. It can do as requested then. */
+/** Terminate what the main thread runs, JavaScript or a wait that V8 can end, and hand it the request again. */
 function terminate(request) {
   Atomics.store(cells, WANTED, 1);
   if (Atomics.compareExchange(cells, LOCK, FREE, WORKER) !== FREE) {
-    setTimeout(terminate, 1, request); // it is sending
+    setTimeout(terminate, 1, request); // it is sending, or something is being terminated already
     return;
   }
   if (Atomics.load(cells, RUNNING) !== request.serial) {
@@ -116,7 +116,7 @@ function terminate(request) {
   session.post("Runtime.terminateExecution", () => {
     clearInterval(repeating);
     release();
-    parentPort.postMessage(request);
+    insist(request, REPEAT); // a timer's callback may have been next
   });
 }
 

@@ -85,6 +85,7 @@ func TestInterrupt(t *testing.T) {
 		{"endless immediates", "for (;;) await new Promise(setImmediate)"},
 		{"loop after an await", "await 1; for (;;);"},
 		{"loop in a timer", "setTimeout(() => { " + longLoop + " }); await new Promise(() => {})"},
+		{"loops in timers", "for (let i = 0; i < 3; i++) setTimeout(() => { " + longLoop + " }); await new Promise(() => {})"},
 		{"Atomics.wait", "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)"},
 		{"child that blocks", "require('child_process').execSync('sleep 60', {stdio: 'inherit'})"},
 		{"children that block", "for (;;) try { require('child_process').execSync('sleep 60') } catch {}"},
@@ -121,11 +122,12 @@ func TestWhatAnInterruptHasLeftDoesNotBlock(t *testing.T) {
 	c := boot(t, "javascript")
 	c.Do("let kept = 41")
 	for _, block := range []string{"for (;;);", "for (;;) require('child_process').spawnSync('sleep', ['60'])"} {
-		r := c.InterruptAfter("console.log('up'); await new Promise(r => setTimeout(r, 100)); "+block, kernel.TypeStdout, 0)
+		r := c.InterruptAfter("looped = false; console.log('up'); await new Promise(r => setTimeout(r, 100)); looped = true; "+block,
+			kernel.TypeStdout, 0)
 		require.Equal(t, kernel.EndingInterrupted, r.Done.Ending, r.Done.Value)
 		require.Equal(t, kernel.StatePreserved, r.Done.State, r.Done.Value)
-		time.Sleep(time.Second) // until it blocks
-		require.Equal(t, want{Main: "42", Out: "p\n"}, c.Do("console.log('p'); await null; kept + 1").Want())
+		time.Sleep(3 * time.Second) // until it blocks
+		require.Equal(t, want{Main: "42", Out: "p\n"}, c.Do("console.log('p'); await null; looped && kept + 1").Want())
 	}
 }
 
@@ -135,9 +137,10 @@ func TestValueOfAnInterruptedExecutionIsNotShown(t *testing.T) {
 	const value = "{ [Symbol.for('nodejs.util.inspect.custom')]() { shown = true; return '' } }"
 	for _, settled := range []string{"resolve(" + value + ")", "reject(" + value + ")"} {
 		c.Do("shown = false")
-		r := interrupt(c, "new Promise((resolve, reject) => setTimeout(() => "+settled+", 300))")
+		code := "console.log('up'); new Promise((resolve, reject) => { settle = () => " + settled + " })"
+		r := c.InterruptAfter(code, kernel.TypeStdout, 300*time.Millisecond)
 		require.Equal(t, kernel.EndingInterrupted, r.Done.Ending, r.Done.Value)
-		require.Equal(t, want{Main: "false"}, c.Do("await new Promise(r => setTimeout(r, 500)); shown").Want())
+		require.Equal(t, want{Main: "false"}, c.Do("settle(); await new Promise(r => setTimeout(r, 100)); shown").Want())
 	}
 }
 
