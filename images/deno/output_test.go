@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"cubby/images/imagetest"
 	"cubby/orchestrator/kernel"
 )
 
@@ -62,8 +63,7 @@ func TestPipesOfFinishedExecutionsAreBounded(t *testing.T) {
 	require.Equal(t, want{Main: "1"}, c.Do("go(); await new Promise(r => setTimeout(r, 100)); 1").Want())
 }
 
-// longLoop is no endless one: if an interrupt comes before it, and ends what it waits for, it runs in a later execution.
-const longLoop = "for (const end = performance.now() + 5000; performance.now() < end;);"
+const longLoop = imagetest.JavaScriptLongLoop
 
 func TestInterrupt(t *testing.T) {
 	c := boot(t)
@@ -161,31 +161,12 @@ await new Promise(() => {})`, kernel.TypeStdout, 100*time.Millisecond)
 	require.Equal(t, kernel.StatePreserved, r.Done.State, r.Done.Value)
 }
 
-// What an interrupt finds waiting goes on. Where it blocks the kernel then, the next execution gets rid of it.
 func TestWhatAnInterruptHasLeftDoesNotBlock(t *testing.T) {
-	c := boot(t)
-	c.Do("let kept = 41")
-	for _, block := range []string{"for (;;);", "for (;;) new Deno.Command('sleep', { args: ['60'] }).outputSync()"} {
-		r := c.InterruptAfter("looped = false; console.log('up'); await new Promise(r => setTimeout(r, 100)); looped = true; "+block,
-			kernel.TypeStdout, 0)
-		require.Equal(t, kernel.EndingInterrupted, r.Done.Ending, r.Done.Value)
-		require.Equal(t, kernel.StatePreserved, r.Done.State, r.Done.Value)
-		time.Sleep(3 * time.Second) // until it blocks
-		require.Equal(t, want{Main: "42", Out: "p\n"}, c.Do("console.log('p'); await null; looped && kept + 1").Want())
-	}
+	imagetest.PlayLeftBlocks(t, boot(t), "for (;;);", "for (;;) new Deno.Command('sleep', { args: ['60'] }).outputSync()")
 }
 
-// To show a value calls user code: in the middle of a later execution nobody could tell whose it is.
 func TestValueOfAnInterruptedExecutionIsNotShown(t *testing.T) {
-	c := boot(t)
-	const value = "{ [Symbol.for('Deno.customInspect')]() { shown = true; return '' } }"
-	for _, settled := range []string{"resolve(" + value + ")", "reject(" + value + ")"} {
-		c.Do("shown = false")
-		code := "console.log('up'); new Promise((resolve, reject) => { settle = () => " + settled + " })"
-		r := c.InterruptAfter(code, kernel.TypeStdout, 300*time.Millisecond)
-		require.Equal(t, kernel.EndingInterrupted, r.Done.Ending, r.Done.Value)
-		require.Equal(t, want{Main: "false"}, c.Do("settle(); await new Promise(r => setTimeout(r, 100)); shown").Want())
-	}
+	imagetest.PlayLeftValues(t, boot(t), "Deno.customInspect")
 }
 
 // An interrupt that comes when its execution begins or ends hits it or nothing.

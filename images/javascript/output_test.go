@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"cubby/images/imagetest"
 	"cubby/orchestrator/kernel"
 )
 
@@ -69,8 +70,7 @@ func TestPipesOfFinishedExecutionsAreBounded(t *testing.T) {
 	require.Equal(t, want{Main: "1"}, c.Do("go(); await new Promise(r => setTimeout(r, 100)); 1").Want())
 }
 
-// longLoop is no endless one: if an interrupt comes before it, and ends what it waits for, it runs in a later execution.
-const longLoop = "for (const end = performance.now() + 5000; performance.now() < end;);"
+const longLoop = imagetest.JavaScriptLongLoop
 
 func TestInterrupt(t *testing.T) {
 	c := boot(t, "javascript")
@@ -117,31 +117,12 @@ func TestTimersGoOnAfterAnInterrupt(t *testing.T) {
 	require.Equal(t, want{Main: "true"}, c.Do("ticks = 0; await new Promise(r => setTimeout(r, 200)); ticks > 5").Want())
 }
 
-// What an interrupt finds waiting goes on. Where it blocks the kernel then, the next execution gets rid of it.
 func TestWhatAnInterruptHasLeftDoesNotBlock(t *testing.T) {
-	c := boot(t, "javascript")
-	c.Do("let kept = 41")
-	for _, block := range []string{"for (;;);", "for (;;) require('child_process').spawnSync('sleep', ['60'])"} {
-		r := c.InterruptAfter("looped = false; console.log('up'); await new Promise(r => setTimeout(r, 100)); looped = true; "+block,
-			kernel.TypeStdout, 0)
-		require.Equal(t, kernel.EndingInterrupted, r.Done.Ending, r.Done.Value)
-		require.Equal(t, kernel.StatePreserved, r.Done.State, r.Done.Value)
-		time.Sleep(3 * time.Second) // until it blocks
-		require.Equal(t, want{Main: "42", Out: "p\n"}, c.Do("console.log('p'); await null; looped && kept + 1").Want())
-	}
+	imagetest.PlayLeftBlocks(t, boot(t, "javascript"), "for (;;);", "for (;;) require('child_process').spawnSync('sleep', ['60'])")
 }
 
-// To show a value calls user code: in the middle of a later execution nobody could tell whose it is.
 func TestValueOfAnInterruptedExecutionIsNotShown(t *testing.T) {
-	c := boot(t, "javascript")
-	const value = "{ [Symbol.for('nodejs.util.inspect.custom')]() { shown = true; return '' } }"
-	for _, settled := range []string{"resolve(" + value + ")", "reject(" + value + ")"} {
-		c.Do("shown = false")
-		code := "console.log('up'); new Promise((resolve, reject) => { settle = () => " + settled + " })"
-		r := c.InterruptAfter(code, kernel.TypeStdout, 300*time.Millisecond)
-		require.Equal(t, kernel.EndingInterrupted, r.Done.Ending, r.Done.Value)
-		require.Equal(t, want{Main: "false"}, c.Do("settle(); await new Promise(r => setTimeout(r, 100)); shown").Want())
-	}
+	imagetest.PlayLeftValues(t, boot(t, "javascript"), "nodejs.util.inspect.custom")
 }
 
 // An interrupt that comes when its execution begins or ends hits it or nothing.
